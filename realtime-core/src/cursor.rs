@@ -1,0 +1,243 @@
+//! A place in a source, and where a reader begins.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::error::{CursorError, CursorErrorKind};
+use crate::limits::LAST_MAX;
+
+/// An ordered place in a source: every event up to and including it has been read.
+///
+/// A client treats the text form as opaque: it keeps the last one it was given and hands it back, on any
+/// transport. It is 16 hex digits of epoch, a dot and 16 hex digits of position (33 bytes); a position of more
+/// than 64 bits takes a tilde and 32 digits (49 bytes). Tokens of one epoch sort as bytes in reading order, and
+/// each cursor has one text form only.
+///
+/// Cursors are ordered by epoch and then by position. The order says something only within one epoch: another
+/// epoch is another history, and a source answers a cursor of it with a gap.
+///
+/// ```
+/// use realtime_core::Cursor;
+///
+/// let cursor = Cursor::new(0xfeed, 7);
+/// assert_eq!(cursor.to_string(), "000000000000feed.0000000000000007");
+/// assert_eq!("000000000000feed.0000000000000007".parse(), Ok(cursor));
+/// assert!("feed.7".parse::<Cursor>().is_err());
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor {
+    epoch: u64,
+    position: u128,
+}
+
+impl Cursor {
+    /// A cursor a source mints: `epoch` names one history of the source, `position` the last event read.
+    ///
+    /// Position 0 is the place before the first event.
+    pub const fn new(epoch: u64, position: u128) -> Self {
+        Self { epoch, position }
+    }
+
+    /// The history this place belongs to; a source that starts over draws another.
+    pub const fn epoch(self) -> u64 {
+        self.epoch
+    }
+
+    /// The position of the last event read; 0 before the first.
+    pub const fn position(self) -> u128 {
+        self.position
+    }
+
+    /// The same history at another position.
+    #[must_use]
+    pub const fn at(self, position: u128) -> Self {
+        Self { epoch: self.epoch, position }
+    }
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; WIDE];
+        let text = if let Ok(position) = u64::try_from(self.position) {
+            hex(&mut text[..16], u128::from(self.epoch));
+            text[16] = b'.';
+            hex(&mut text[17..NARROW], u128::from(position));
+            &text[..NARROW]
+        } else {
+            hex(&mut text[..16], u128::from(self.epoch));
+            text[16] = b'~';
+            hex(&mut text[17..], self.position);
+            &text[..]
+        };
+        f.write_str(std::str::from_utf8(text).unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cursor({self})")
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = CursorError;
+
+    /// Reads the text form.
+    ///
+    /// # Errors
+    /// Anything but the one text form of a cursor, reserved words too. The error does not repeat the input.
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        let bytes = text.as_bytes();
+        let digits = match (bytes.len(), bytes.get(16)) {
+            (NARROW, Some(b'.')) | (WIDE, Some(b'~')) => &bytes[17..],
+            _ => return Err(CursorErrorKind::Form.into()),
+        };
+        let epoch = unhex(&bytes[..16]).ok_or(CursorErrorKind::Form)? as u64;
+        let position = unhex(digits).ok_or(CursorErrorKind::Form)?;
+        if digits.len() > 16 && u64::try_from(position).is_ok() {
+            return Err(CursorErrorKind::Form.into());
+        }
+        Ok(Self { epoch, position })
+    }
+}
+
+/// Where a reader begins.
+///
+/// As text it is what a client sends: a cursor, or one of the reserved words `-1`, `now` and `last-N`, which no
+/// source ever mints.
+///
+/// ```
+/// use realtime_core::{Cursor, Start};
+///
+/// assert_eq!("-1".parse(), Ok(Start::Earliest));
+/// assert_eq!("now".parse(), Ok(Start::Live));
+/// assert_eq!("last-5".parse(), Ok(Start::Last(5)));
+/// let cursor = Cursor::new(1, 2);
+/// assert_eq!(cursor.to_string().parse(), Ok(Start::After(cursor)));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Start {
+    /// `-1`: at the oldest event that is still there. What went before is not a loss: nobody asked for it.
+    Earliest,
+    /// `now`: at the tail.
+    #[default]
+    Live,
+    /// `last-n`: so many events before the tail, or as many as are still there. At most
+    /// [`LAST_MAX`](crate::limits::LAST_MAX).
+    Last(u32),
+    /// After a cursor that a client kept.
+    After(Cursor),
+}
+
+impl FromStr for Start {
+    type Err = CursorError;
+
+    /// Reads what a client sent as its place.
+    ///
+    /// # Errors
+    /// Neither a cursor nor a reserved word, or `last-N` with N outside `1..=LAST_MAX`.
+    fn from_str(text: &str) -> Result<Self, CursorError> {
+        match text {
+            "-1" => Ok(Self::Earliest),
+            "now" => Ok(Self::Live),
+            _ => match text.strip_prefix("last-") {
+                Some(count) => last(count),
+                None => text.parse().map(Self::After),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Earliest => f.write_str("-1"),
+            Self::Live => f.write_str("now"),
+            Self::Last(count) => write!(f, "last-{count}"),
+            Self::After(cursor) => cursor.fmt(f),
+        }
+    }
+}
+
+fn last(count: &str) -> Result<Start, CursorError> {
+    let canonical = !count.is_empty() && count.bytes().all(|b| b.is_ascii_digit()) && !count.starts_with('0');
+    match count.parse() {
+        Ok(n) if canonical && n <= LAST_MAX => Ok(Start::Last(n)),
+        _ => Err(CursorErrorKind::Last.into()),
+    }
+}
+
+const NARROW: usize = 33;
+const WIDE: usize = 49;
+
+fn hex(out: &mut [u8], mut value: u128) {
+    for digit in out.iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(value & 15) as usize];
+        value >>= 4;
+    }
+}
+
+fn unhex(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0, |value, digit| {
+        let digit = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(value << 4 | u128::from(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_form_reads_back_and_sorts_as_bytes() {
+        let positions = [0, 1, 9, 10, 255, u128::from(u64::MAX), 1 << 64, u128::MAX];
+        let texts: Vec<_> = positions.iter().map(|p| Cursor::new(u64::MAX, *p).to_string()).collect();
+        assert!(texts.is_sorted(), "{texts:?}");
+        for (text, position) in texts.iter().zip(positions) {
+            assert_eq!(text.parse(), Ok(Cursor::new(u64::MAX, position)));
+            assert!(
+                text.len() <= 96 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(&b))
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_canonical_form_is_a_cursor() {
+        let good = Cursor::new(1, 2).to_string();
+        assert!(good.parse::<Cursor>().is_ok());
+        let wide_but_small = format!("{}~{}", "0".repeat(16), "0".repeat(32));
+        for bad in [
+            "",
+            "0",
+            "-1",
+            "now",
+            "1e9",
+            "+5",
+            &good.to_uppercase().replace('0', "A"),
+            &good.replace('.', "-"),
+            &good.replace('.', "~"),
+            &format!("{good} "),
+            &format!("{good}0"),
+            &wide_but_small,
+            "\u{e9}".repeat(17).as_str(),
+        ] {
+            assert!(bad.parse::<Cursor>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn last_n_is_bounded() {
+        assert_eq!("last-1".parse(), Ok(Start::Last(1)));
+        assert_eq!(format!("last-{LAST_MAX}").parse(), Ok(Start::Last(LAST_MAX)));
+        for bad in
+            ["last-", "last-0", "last-01", "last-+1", "last--1", "last-1x", &format!("last-{}", LAST_MAX + 1)]
+        {
+            assert!(bad.parse::<Start>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! An event in a source, with its place and its encoded bytes.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cursor::Cursor;
+use crate::event::Event;
+use crate::limits::FORMATS_CACHED_MAX;
+use crate::log::ledger::Charge;
+
+/// An event that has a place. Cloning shares it, with the bytes that were encoded for it.
+///
+/// ```
+/// use bytes::Bytes;
+/// use realtime_core::{Cursor, Entry, Event, Format};
+///
+/// const SHOUT: Format = Format::new("example/shout");
+/// fn shout(entry: &Entry) -> Bytes {
+///     entry.event().name().to_uppercase().into()
+/// }
+///
+/// let entry = Entry::new(Cursor::new(1, 1), Event::text("note", "hi")?);
+/// assert_eq!(entry.encoded(SHOUT, shout), "NOTE");
+/// # Ok::<(), realtime_core::EventError>(())
+/// ```
+#[derive(Clone)]
+pub struct Entry(Arc<Inner>);
+
+struct Inner {
+    cursor: Cursor,
+    event: Event,
+    /// When a log took it, by the log's clock.
+    taken_at: Duration,
+    /// Filled from the front; a slot is never emptied, so readers look without a lock.
+    encodings: [OnceLock<(Format, Bytes)>; FORMATS_CACHED_MAX],
+    /// What it costs its log; none outside one.
+    charge: Option<Charge>,
+}
+
+impl Entry {
+    /// An entry of a source of one's own.
+    pub fn new(cursor: Cursor, event: Event) -> Self {
+        Self(Arc::new(Inner {
+            cursor,
+            event,
+            taken_at: Duration::ZERO,
+            encodings: Default::default(),
+            charge: None,
+        }))
+    }
+
+    pub(crate) fn charged(cursor: Cursor, event: Event, taken_at: Duration, charge: Charge) -> Self {
+        Self(Arc::new(Inner { cursor, event, taken_at, encodings: Default::default(), charge: Some(charge) }))
+    }
+
+    /// Its place: a reader that has it stands here.
+    pub fn cursor(&self) -> Cursor {
+        self.0.cursor
+    }
+
+    /// The event.
+    pub fn event(&self) -> &Event {
+        &self.0.event
+    }
+
+    pub(crate) fn taken_at(&self) -> Duration {
+        self.0.taken_at
+    }
+
+    pub(crate) fn charge(&self) -> Option<&Charge> {
+        self.0.charge.as_ref()
+    }
+
+    /// Its bytes in a wire format, encoded by the first who asks and shared by everybody after.
+    ///
+    /// `encode` must give the same bytes for the same entry whenever it is asked with this format. Once an entry
+    /// has [`FORMATS_CACHED_MAX`] formats, or its log's budget is spent and it is old, the bytes are made anew.
+    pub fn encoded(&self, format: Format, encode: fn(&Entry) -> Bytes) -> Bytes {
+        for slot in &self.0.encodings {
+            if let Some((kept, bytes)) = slot.get() {
+                if *kept == format {
+                    return bytes.clone();
+                }
+                continue;
+            }
+            if self.0.charge.as_ref().is_some_and(|charge| !charge.may_grow(self.0.cursor.position())) {
+                break;
+            }
+            // Two readers may come at once: one encodes, the other waits for it, and a third format moves on.
+            let (kept, bytes) = slot.get_or_init(|| {
+                let bytes = encode(self);
+                if let Some(charge) = &self.0.charge {
+                    charge.grow(bytes.len());
+                }
+                (format, bytes)
+            });
+            if *kept == format {
+                return bytes.clone();
+            }
+        }
+        encode(self)
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("cursor", &self.0.cursor)
+            .field("event", &self.0.event)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Names a wire format in the caches of entries. The core knows none of them: whoever owns an encoder makes one.
+///
+/// Two formats are the same when their names are; begin the name with your crate's.
+///
+/// ```
+/// use realtime_core::Format;
+///
+/// const JSON: Format = Format::new("my-crate/json");
+/// assert_eq!(JSON, Format::new("my-crate/json"));
+/// assert_ne!(JSON, Format::new("my-crate/sse"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Format(u64);
+
+impl Format {
+    /// The format of this name.
+    pub const fn new(name: &str) -> Self {
+        // FNV-1a: a comparison of one word on the path of every event.
+        let bytes = name.as_bytes();
+        let (mut hash, mut i) = (0xcbf2_9ce4_8422_2325_u64, 0);
+        while i < bytes.len() {
+            hash = (hash ^ bytes[i] as u64).wrapping_mul(0x0100_0000_01b3);
+            i += 1;
+        }
+        Self(hash)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    static ENCODED: AtomicUsize = AtomicUsize::new(0);
+
+    fn count(entry: &Entry) -> Bytes {
+        ENCODED.fetch_add(1, Ordering::Relaxed);
+        entry.event().payload().bytes().clone()
+    }
+
+    #[test]
+    fn bytes_are_encoded_once_per_format() {
+        let entry = Entry::new(Cursor::new(1, 1), Event::text("a", "b").unwrap());
+        let threads: Vec<_> = (0..4)
+            .map(|_| {
+                let entry = entry.clone();
+                std::thread::spawn(move || entry.encoded(Format::new("x"), count))
+            })
+            .collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), "b");
+        }
+        assert_eq!(ENCODED.load(Ordering::Relaxed), 1);
+        entry.encoded(Format::new("y"), |_| Bytes::from_static(b"y"));
+        assert_eq!(entry.encoded(Format::new("x"), count), "b");
+        assert_eq!(ENCODED.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn one_format_too_many_is_encoded_anew() {
+        let entry = Entry::new(Cursor::new(1, 1), Event::text("a", "b").unwrap());
+        for i in 0..=FORMATS_CACHED_MAX {
+            let bytes = entry.encoded(Format::new(&i.to_string()), |_| Bytes::from_static(b"z"));
+            assert_eq!(bytes, "z");
+        }
+        assert_eq!(entry.encoded(Format::new("more"), |_| Bytes::from_static(b"w")), "w");
+    }
+}

@@ -1,0 +1,134 @@
+//! Who owes how many bytes: entries to their topic, topics to the log.
+//!
+//! Readers add to it without the log's lock, as they fill an entry's encodings. An entry that leaves the log takes
+//! with it exactly what was added for it, also when a reader fills one at that very moment: the entry's own count
+//! closes with one swap, and nothing is added after.
+
+use crate::limits::HOT_ENTRIES;
+use crate::sync::{Arc, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+
+/// The log's account.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    used: AtomicIsize,
+    budget: usize,
+    /// The newest position: near it, encodings are kept whatever the budget says.
+    head: AtomicU64,
+}
+
+impl Ledger {
+    pub(crate) fn new(budget: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicIsize::new(0), budget, head: AtomicU64::new(0) })
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.used() > self.budget
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        // Below zero for the moment between an entry's own count and ours; see `Charge::grow`.
+        self.used.load(Ordering::Relaxed).max(0) as usize
+    }
+
+    pub(crate) fn moved_to(&self, head: u64) {
+        self.head.store(head, Ordering::Relaxed);
+    }
+}
+
+/// One topic's account.
+#[derive(Debug)]
+pub(crate) struct TopicLedger {
+    used: AtomicIsize,
+    log: Arc<Ledger>,
+}
+
+impl TopicLedger {
+    pub(crate) fn new(log: Arc<Ledger>) -> Arc<Self> {
+        Arc::new(Self { used: AtomicIsize::new(0), log })
+    }
+
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed).max(0) as usize
+    }
+
+    fn add(&self, bytes: isize) {
+        self.used.fetch_add(bytes, Ordering::Relaxed);
+        self.log.used.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// One entry's account.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    cost: AtomicUsize,
+    topic: Arc<TopicLedger>,
+}
+
+/// Set in a cost once the entry has left the log.
+const CLOSED: usize = 1 << (usize::BITS - 1);
+
+impl Charge {
+    pub(crate) fn new(topic: Arc<TopicLedger>, cost: usize) -> Self {
+        topic.add(cost as isize);
+        Self { cost: AtomicUsize::new(cost), topic }
+    }
+
+    /// Whether the entry may keep more bytes: it is still in the log, and there is room or it is hot.
+    pub(crate) fn may_grow(&self, position: u128) -> bool {
+        let log = &self.topic.log;
+        self.cost.load(Ordering::Relaxed) & CLOSED == 0
+            && (log.used() < log.budget
+                || position + u128::from(HOT_ENTRIES) > u128::from(log.head.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn grow(&self, bytes: usize) {
+        let open = |cost: usize| (cost & CLOSED == 0).then_some(cost + bytes);
+        if self.cost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, open).is_ok() {
+            self.topic.add(bytes as isize);
+        }
+    }
+
+    /// Gives everything back; the entry has left the log.
+    pub(crate) fn close(&self) {
+        let cost = self.cost.swap(CLOSED, Ordering::Relaxed);
+        if cost & CLOSED == 0 {
+            self.topic.add(-(cost as isize));
+        }
+    }
+}
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_filled_while_the_entry_leaves_is_never_owed() {
+        let log = Ledger::new(1_000);
+        let topic = TopicLedger::new(log.clone());
+        for _ in 0..200 {
+            let charge = Arc::new(Charge::new(topic.clone(), 100));
+            let fill = std::thread::spawn({
+                let charge = charge.clone();
+                move || charge.grow(50)
+            });
+            charge.close();
+            fill.join().unwrap();
+            charge.close();
+            assert_eq!((topic.used(), log.used()), (0, 0));
+        }
+    }
+
+    #[test]
+    fn a_hot_entry_may_grow_over_the_budget_and_an_old_one_not() {
+        let log = Ledger::new(100);
+        let topic = TopicLedger::new(log.clone());
+        let charge = Charge::new(topic, 100);
+        log.moved_to(1_000);
+        assert!(!charge.may_grow(1));
+        assert!(charge.may_grow(1_000 - u128::from(HOT_ENTRIES) + 1));
+        log.moved_to(2);
+        assert!(charge.may_grow(1));
+        charge.close();
+        assert!(!charge.may_grow(1));
+    }
+}

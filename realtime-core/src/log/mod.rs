@@ -1,0 +1,274 @@
+//! The in-memory source: a bounded log of events on topics, one sequence over all of them.
+//!
+//! ```text
+//! publish ─► state ─► entry, in `all` and in its topic's queue          one lock; never held while a waker runs
+//!            seats ─► wakers of whom it concerns ─► woken after the lock
+//! feed    ─► state.read(set, place) ─► batch | gap | caught up ─► seats.park
+//! ```
+//!
+//! - [`state`](self) is plain data: what is kept, what was lost, how much it weighs;
+//! - `read` is the rule of what a reader gets, the gap among it;
+//! - `seats` knows who waits for what;
+//! - `ledger` counts bytes, those that readers add without the lock too;
+//! - `reader` is the feed that ties them together.
+
+mod builder;
+pub(crate) mod ledger;
+mod read;
+mod reader;
+mod seats;
+mod state;
+mod topics;
+
+#[cfg(all(test, not(realtime_loom)))]
+mod tests;
+
+use std::task::Waker;
+
+use crate::cursor::{Cursor, Start};
+use crate::error::{PublishError, PublishErrorKind, SourceError, SourceErrorKind};
+use crate::event::Event;
+use crate::source::Source;
+use crate::sync::{Arc, Mutex};
+use crate::topic::{Topic, TopicSet};
+
+pub(crate) use builder::Clock;
+pub use builder::LogBuilder;
+pub use reader::LogFeed;
+use seats::Seats;
+use state::State;
+
+/// The in-memory source: publish from anywhere, read from everywhere.
+///
+/// Cloning gives another handle to the same log. Publishing is synchronous, needs no runtime and is never held up
+/// by readers; a reader is a position, so that memory is bounded by the log alone. As a [`Source`] it reads all
+/// topics; [`topic`](Self::topic) and [`topics`](Self::topics) narrow it down.
+///
+/// Each log draws a random epoch: after a restart an old cursor is answered with a gap, never with silence.
+///
+/// ```
+/// use realtime_core::{Event, Log, Topic};
+///
+/// let log = Log::new();
+/// let first = log.publish(Event::json("tick", &1)?)?;
+/// let second = log.publish(Event::json("tick", &2)?.with_topic(Topic::new("clock")?))?;
+/// assert!(first < second);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Log {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) inner: Mutex<Inner>,
+    pub(crate) clock: Clock,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) state: State,
+    pub(crate) seats: Seats,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Log {
+    /// A log with the default [`Limits`](crate::Limits), whose topics keep [`Keep::history`](crate::Keep::history).
+    ///
+    /// # Panics
+    /// As [`LogBuilder::build`].
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A log to be made otherwise.
+    pub fn builder() -> LogBuilder {
+        LogBuilder::default()
+    }
+
+    /// Stores an event and wakes the readers it concerns. Returns the event's cursor.
+    ///
+    /// # Errors
+    /// The log or the topic is closed, the payload too big, or a topic that keeps the latest per key cannot take
+    /// it. Nothing was stored, no position spent.
+    pub fn publish(&self, event: Event) -> Result<Cursor, PublishError> {
+        let mut woken = Vec::new();
+        let now = self.shared.clock.now();
+        let mut inner = self.shared.inner.lock();
+        let published = inner.publish(event, now, &mut woken);
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+        Ok(published?)
+    }
+
+    /// Stores events one behind the other, with nobody's in between, and wakes each reader once.
+    ///
+    /// # Errors
+    /// The first event that was not taken, as [`publish`](Self::publish) says it. Those before it were:
+    /// [`PublishError::taken`] has their cursors; those behind it were not looked at.
+    pub fn publish_all(&self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Cursor>, PublishError> {
+        let events: Vec<_> = events.into_iter().collect();
+        let mut cursors = Vec::with_capacity(events.len());
+        let mut woken = Vec::new();
+        let now = self.shared.clock.now();
+        let mut inner = self.shared.inner.lock();
+        let refused = events.into_iter().find_map(|event| match inner.publish(event, now, &mut woken) {
+            Ok(cursor) => {
+                cursors.push(cursor);
+                None
+            }
+            Err(kind) => Some(kind),
+        });
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+        match refused {
+            Some(kind) => Err(PublishError::after(cursors, kind)),
+            None => Ok(cursors),
+        }
+    }
+
+    /// Says to every reader that events are missing here: they were lost on their way into the log. It spends a
+    /// position, whose cursor it returns; a reader before it gets a gap with reason `source`.
+    ///
+    /// # Errors
+    /// The log is closed.
+    pub fn publish_gap(&self) -> Result<Cursor, PublishError> {
+        let mut inner = self.shared.inner.lock();
+        if inner.state.closed {
+            return Err(PublishErrorKind::Closed.into());
+        }
+        let cursor = inner.state.push_loss();
+        let woken = inner.seats.wake_all();
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+        Ok(cursor)
+    }
+
+    /// Ends the log: readers get what is there, and then the end. Nothing can be published any more.
+    pub fn close(&self) {
+        let mut inner = self.shared.inner.lock();
+        inner.state.closed = true;
+        let woken = inner.seats.wake_all();
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Ends one topic: readers of nothing but ended topics get what is there, and then the end. A topic that
+    /// nobody published to is ended too, so that who comes later does not wait for it. A reader by prefix, or of
+    /// all topics, does not notice.
+    ///
+    /// An ended topic that is later forgotten (see [`Limits::topics_max`](crate::Limits::topics_max)) is a topic
+    /// like any other again.
+    pub fn close_topic(&self, topic: &Topic) {
+        let mut woken = Vec::new();
+        let mut inner = self.shared.inner.lock();
+        let Inner { state, seats } = &mut *inner;
+        state.close_topic(topic, |name| seats.is_named(name));
+        seats.wake(&Some(topic.clone()), &mut woken);
+        drop(inner);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// Readers that now read this topic, by name, by prefix or with all others.
+    pub fn readers(&self, topic: &Topic) -> usize {
+        self.shared.inner.lock().seats.readers(&Some(topic.clone()))
+    }
+
+    /// The place of the newest event: a reader that starts after it gets what is published from now on.
+    pub fn tail(&self) -> Cursor {
+        let inner = self.shared.inner.lock();
+        inner.state.cursor(inner.state.head)
+    }
+
+    /// One topic of the log, as a source.
+    ///
+    /// The name may come straight from a client: one that no topic can have gives a source that answers with
+    /// [`SourceErrorKind::Invalid`], for which transports say 400.
+    pub fn topic(&self, topic: impl AsRef<str>) -> LogView {
+        let set = Topic::new(topic).map(TopicSet::one).map_err(|error| error.kind());
+        LogView { log: self.clone(), set }
+    }
+
+    /// Some topics of the log, as a source.
+    pub fn topics(&self, set: impl Into<TopicSet>) -> LogView {
+        LogView { log: self.clone(), set: Ok(set.into()) }
+    }
+}
+
+impl Inner {
+    fn publish(
+        &mut self,
+        event: Event,
+        now: std::time::Duration,
+        woken: &mut Vec<Waker>,
+    ) -> Result<Cursor, PublishErrorKind> {
+        let Self { state, seats } = self;
+        let topic = event.topic().cloned();
+        let cursor = state.push(event, now, |name| seats.is_named(name))?;
+        seats.wake(&topic, woken);
+        Ok(cursor)
+    }
+}
+
+impl Source for Log {
+    type Feed = LogFeed;
+
+    fn subscribe(&self, start: Start) -> LogFeed {
+        LogFeed::new(self.shared.clone(), TopicSet::all(), start)
+    }
+}
+
+/// Some topics of a [`Log`], as a source.
+///
+/// ```
+/// use realtime_core::{Log, TopicSet};
+///
+/// let log = Log::new();
+/// let lobby = log.topic("lobby");
+/// let rooms = log.topics(TopicSet::prefix("room/")?);
+/// # drop((lobby, rooms));
+/// # Ok::<(), realtime_core::EventError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct LogView {
+    log: Log,
+    set: Result<TopicSet, crate::error::EventErrorKind>,
+}
+
+impl Source for LogView {
+    type Feed = ViewFeed;
+
+    fn subscribe(&self, start: Start) -> ViewFeed {
+        ViewFeed(match &self.set {
+            Ok(set) => Ok(LogFeed::new(self.log.shared.clone(), set.clone(), start)),
+            Err(kind) => {
+                let cause = crate::error::EventError::from(*kind);
+                Err(Some(SourceError::new(SourceErrorKind::Invalid, cause)))
+            }
+        })
+    }
+}
+
+/// What a [`LogView`] is read through.
+#[derive(Debug)]
+pub struct ViewFeed(Result<LogFeed, Option<SourceError>>);
+
+impl futures_core::Stream for ViewFeed {
+    type Item = Result<crate::feed::Delivery, SourceError>;
+
+    fn poll_next(
+        self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        match &mut self.get_mut().0 {
+            Ok(feed) => std::pin::Pin::new(feed).poll_next(cx),
+            Err(error) => std::task::Poll::Ready(error.take().map(Err)),
+        }
+    }
+}

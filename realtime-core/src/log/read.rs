@@ -1,0 +1,220 @@
+//! What a reader gets from the log's state: where it begins, and what comes next.
+//!
+//! The rule of the gap stands here. A reader of a topic set at a place owes itself a gap when something of the set
+//! was lost after that place and it has not been told yet; the gap comes before any entry after the place, and
+//! reading goes on just before the first entry that is still there.
+
+use crate::cursor::{Cursor, Start};
+use crate::entry::Entry;
+use crate::feed::{Batch, Gap, GapReason, Opened};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use crate::log::state::State;
+use crate::log::topics::{TopicLog, position_of};
+use crate::topic::{Set, TopicSet};
+
+/// Where a reader stands.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Place {
+    /// Everything of the set up to here has been read.
+    pub(crate) at: u64,
+    /// Losses up to here have been told, or were never asked for.
+    pub(crate) said: u64,
+    /// Where a fresh reader began. Topics that keep the latest per key are read from their own beginning; of the
+    /// others nothing up to here.
+    fresh_from: u64,
+}
+
+/// What a read found.
+#[derive(Debug)]
+pub(crate) enum Read {
+    Gap(Gap),
+    Events(Batch),
+    /// Nothing among so many entries that others should have the lock for a while; read again.
+    Further,
+    /// Nothing more up to the head.
+    CaughtUp,
+}
+
+/// Entries one read passes over under the lock, for a reader whose set is sparse: about 0.2 ms.
+const SCAN_ENTRIES_MAX: usize = 4_096;
+
+impl State {
+    pub(crate) fn open(&self, set: &TopicSet, start: Start) -> (Opened, Place) {
+        let (cursor, gap, place) = match start {
+            Start::Earliest => self.oldest(set),
+            Start::Live => self.fresh(set, self.head),
+            Start::Last(count) => self.fresh(set, self.before_last(set, count as usize)),
+            Start::After(cursor) => self.resume(set, cursor),
+        };
+        let at_end = self.is_closed(set) && self.first_after(set, &place).is_none();
+        (Opened { cursor, gap, at_end }, place)
+    }
+
+    fn oldest(&self, set: &TopicSet) -> (Cursor, Option<Gap>, Place) {
+        let mut place = Place { at: 0, said: self.lost(set, 0).unwrap_or(0), fresh_from: 0 };
+        place.at = self.before_next(set, &place);
+        (self.cursor(place.at), None, place)
+    }
+
+    fn fresh(&self, set: &TopicSet, fresh_from: u64) -> (Cursor, Option<Gap>, Place) {
+        let said = self.lost(set, 0).unwrap_or(0);
+        let mut place = Place { at: fresh_from, said, fresh_from };
+        if self.keyed_bytes > 0 {
+            let table = self.known(set).filter(|topic| topic.is_keyed());
+            let first = table.filter_map(|topic| topic.entries.front()).map(position_of).min();
+            place.at = first.map_or(fresh_from, |first| fresh_from.min(first - 1));
+        }
+        (self.cursor(place.at), None, place)
+    }
+
+    fn resume(&self, set: &TopicSet, cursor: Cursor) -> (Cursor, Option<Gap>, Place) {
+        let ours = (cursor.epoch() == self.epoch()).then(|| u64::try_from(cursor.position()).ok()).flatten();
+        let Some(at) = ours.filter(|at| *at <= self.head) else {
+            let (to, _, place) = self.oldest(set);
+            return (cursor, Some(Gap::new(GapReason::Epoch, Some(cursor), to)), place);
+        };
+        let mut place = Place { at, said: 0, fresh_from: 0 };
+        let gap = self.owed(set, &mut place, GapReason::Trimmed);
+        (cursor, gap, place)
+    }
+
+    /// The gap that a reader is owed now, if any; its place moves to where reading goes on.
+    fn owed(&self, set: &TopicSet, place: &mut Place, reason: GapReason) -> Option<Gap> {
+        let lost = self.lost(set, place.at.max(place.said))?;
+        let reason = if lost == self.source_lost { GapReason::Source } else { reason };
+        let from = self.cursor(place.at);
+        place.said = lost;
+        place.at = self.before_next(set, place);
+        Some(Gap::new(reason, Some(from), self.cursor(place.at)))
+    }
+
+    /// The next thing a reader gets. Its place moves past it.
+    pub(crate) fn read(&self, set: &TopicSet, place: &mut Place) -> Read {
+        if place.at == self.head {
+            return Read::CaughtUp;
+        }
+        if let Some(gap) = self.owed(set, place, GapReason::Overflow) {
+            return Read::Gap(gap);
+        }
+        match self.only(set) {
+            Some(None) => {}
+            Some(Some(topic)) => {
+                let first = topic.index_after(place.floor_of(topic));
+                let mut taken = Taken::default();
+                if topic.entries.range(first..).all(|entry| taken.takes(entry)) {
+                    taken.is_live = true;
+                }
+                if let Some(batch) = taken.into_batch() {
+                    place.at = batch.cursor().position() as u64;
+                    return Read::Events(batch);
+                }
+            }
+            None => return self.scan(set, place),
+        }
+        place.at = self.head;
+        Read::CaughtUp
+    }
+
+    /// Walks the one order of the log and takes what belongs to the set.
+    fn scan(&self, set: &TopicSet, place: &mut Place) -> Read {
+        if self.head - place.at > BATCH_ENTRIES_MAX as u64 && matches!(set.0, Set::Exact(_)) {
+            place.at = self.before_next(set, place);
+        }
+        let mut taken = Taken::default();
+        for (scanned, (position, entry)) in self.all.range(place.at + 1..).enumerate() {
+            if scanned == SCAN_ENTRIES_MAX || (self.is_wanted(set, place, entry) && !taken.takes(entry)) {
+                return taken.into_batch().map_or(Read::Further, Read::Events);
+            }
+            place.at = *position;
+        }
+        taken.is_live = true;
+        match taken.into_batch() {
+            Some(batch) => {
+                place.at = batch.cursor().position() as u64;
+                Read::Events(batch)
+            }
+            None => {
+                place.at = self.head;
+                Read::CaughtUp
+            }
+        }
+    }
+
+    fn is_wanted(&self, set: &TopicSet, place: &Place, entry: &Entry) -> bool {
+        let topic = entry.event().topic();
+        set.contains(topic) && (position_of(entry) > place.fresh_from || self.is_keyed(topic))
+    }
+
+    /// Just before the first retained entry of a set after a place; the head when there is none.
+    fn before_next(&self, set: &TopicSet, place: &Place) -> u64 {
+        self.first_after(set, place).map_or(self.head, |next| next - 1)
+    }
+
+    fn first_after(&self, set: &TopicSet, place: &Place) -> Option<u64> {
+        if place.at == self.head {
+            return None;
+        }
+        if matches!(set.0, Set::All) && place.fresh_from <= place.at {
+            return self.all.range(place.at + 1..).next().map(|(position, _)| *position);
+        }
+        let first = |topic: &TopicLog| topic.first_after(place.floor_of(topic)).map(position_of);
+        self.known(set).filter_map(first).min()
+    }
+
+    fn before_last(&self, set: &TopicSet, count: usize) -> u64 {
+        if let Some(Some(topic)) = self.only(set).map(|topic| topic.filter(|t| !t.is_keyed())) {
+            let index = topic.entries.len().saturating_sub(count);
+            return topic.entries.get(index).map_or(self.head, |entry| position_of(entry) - 1);
+        }
+        let mut newest_first = self.all.values().rev().filter(|entry| {
+            let topic = entry.event().topic();
+            set.contains(topic) && !self.is_keyed(topic)
+        });
+        match newest_first.nth(count.saturating_sub(1)) {
+            Some(entry) => position_of(entry) - 1,
+            None => self.before_next(set, &Place::default()),
+        }
+    }
+}
+
+impl Place {
+    /// Where a reader at this place stands in one topic.
+    fn floor_of(&self, topic: &TopicLog) -> u64 {
+        if topic.is_keyed() { self.at } else { self.at.max(self.fresh_from) }
+    }
+}
+
+/// A batch as it is gathered.
+#[derive(Default)]
+struct Taken {
+    first: Option<Entry>,
+    rest: Vec<Entry>,
+    bytes: usize,
+    is_live: bool,
+}
+
+impl Taken {
+    /// Takes an entry unless the batch is full.
+    fn takes(&mut self, entry: &Entry) -> bool {
+        let bytes = entry.event().bytes();
+        if self.first.is_none() {
+            self.first = Some(entry.clone());
+        } else if self.rest.len() + 1 < BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX {
+            if let Some(first) = self.first.as_ref().filter(|_| self.rest.is_empty()) {
+                self.rest.push(first.clone());
+            }
+            self.rest.push(entry.clone());
+        } else {
+            return false;
+        }
+        self.bytes += bytes;
+        true
+    }
+
+    fn into_batch(self) -> Option<Batch> {
+        match self.rest.last().map(Entry::cursor) {
+            Some(cursor) => Batch::new(self.rest, cursor, self.is_live),
+            None => Some(Batch::one(self.first?, self.is_live)),
+        }
+    }
+}

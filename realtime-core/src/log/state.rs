@@ -1,0 +1,356 @@
+//! What the log holds, as plain data: no lock, no waker, no clock of its own.
+//!
+//! Every retained entry stands in two indexes: `all`, in the one order of the log, and the queue of its topic.
+//! A reader of one topic walks the queue; a reader of several walks `all` and passes over what is not its own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::time::Duration;
+
+use slab::Slab;
+
+use crate::cursor::Cursor;
+use crate::entry::Entry;
+use crate::error::PublishErrorKind;
+use crate::event::Event;
+use crate::limits::{ENTRY_OVERHEAD_BYTES, Keep, Limits};
+use crate::log::ledger::{Charge, Ledger, TopicLedger};
+use crate::log::topics::{TopicLog, position_of};
+use crate::sync::Arc;
+use crate::topic::{Set, Topic, TopicSet};
+
+#[derive(Debug)]
+pub(crate) struct State {
+    epoch: u64,
+    limits: Limits,
+    keep: Vec<(TopicSet, Keep)>,
+    /// The newest position given out.
+    pub(crate) head: u64,
+    pub(crate) all: BTreeMap<u64, Entry>,
+    topics: Slab<TopicLog>,
+    names: BTreeMap<Option<Topic>, usize>,
+    /// The highest position of any forgotten topic.
+    floor: u64,
+    /// The highest position at which the producer said that events were lost on their way in.
+    pub(crate) source_lost: u64,
+    /// The highest loss of all topics and the floor; mostly it settles in one comparison that nothing is owed.
+    lost_any: u64,
+    pub(crate) closed: bool,
+    /// Topics by bytes, fullest last, without those that are never trimmed.
+    shares: BTreeSet<(usize, usize)>,
+    /// Topics by when their oldest entry has to go.
+    expiries: BTreeSet<(Duration, usize)>,
+    /// Topics by when they last had an event.
+    quiet: BTreeSet<(u64, usize)>,
+    /// Bytes of topics that are never trimmed.
+    pub(crate) keyed_bytes: usize,
+    now: Duration,
+    ledger: Arc<Ledger>,
+}
+
+impl State {
+    pub(crate) fn new(epoch: u64, limits: Limits, keep: Vec<(TopicSet, Keep)>, ledger: Arc<Ledger>) -> Self {
+        Self {
+            epoch,
+            limits,
+            keep,
+            head: 0,
+            all: BTreeMap::new(),
+            topics: Slab::new(),
+            names: BTreeMap::new(),
+            floor: 0,
+            source_lost: 0,
+            lost_any: 0,
+            closed: false,
+            shares: BTreeSet::new(),
+            expiries: BTreeSet::new(),
+            quiet: BTreeSet::new(),
+            keyed_bytes: 0,
+            now: Duration::ZERO,
+            ledger,
+        }
+    }
+
+    pub(crate) fn cursor(&self, position: u64) -> Cursor {
+        Cursor::new(self.epoch, position.into())
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    // ---- what a publisher does
+
+    /// Stores an event. `is_named` tells whether a reader asks for a topic by name, so that it is forgotten last.
+    ///
+    /// # Errors
+    /// Nothing is stored and no position spent.
+    pub(crate) fn push(
+        &mut self,
+        event: Event,
+        now: Duration,
+        is_named: impl Fn(&Option<Topic>) -> bool,
+    ) -> Result<Cursor, PublishErrorKind> {
+        self.advance(now);
+        let cost = event.bytes() + ENTRY_OVERHEAD_BYTES;
+        self.admit(&event, cost)?;
+        let id = self.topic_for(event.topic(), is_named)?;
+        self.supersede(id, &event);
+
+        self.head += 1;
+        let (position, cursor) = (self.head, self.cursor(self.head));
+        let topic = &mut self.topics[id];
+        let charge = Charge::new(topic.ledger.clone(), cost);
+        let key = event.shared_key().cloned();
+        let entry = Entry::charged(cursor, event, self.now, charge);
+        if topic.is_keyed() {
+            if let Some(key) = key {
+                topic.keys.insert(key, position);
+            }
+            self.keyed_bytes += cost;
+        }
+        if topic.entries.is_empty()
+            && let Some(age) = topic.keep.age_max
+        {
+            self.expiries.insert((self.now.saturating_add(age), id));
+        }
+        self.quiet.remove(&(topic.last, id));
+        self.quiet.insert((position, id));
+        topic.last = position;
+        topic.entries.push_back(entry.clone());
+        self.all.insert(position, entry);
+        self.ledger.moved_to(position);
+        self.trim(id);
+        Ok(cursor)
+    }
+
+    /// Spends a position on events that never came: readers before it are owed a gap.
+    pub(crate) fn push_loss(&mut self) -> Cursor {
+        self.head += 1;
+        self.source_lost = self.head;
+        self.ledger.moved_to(self.head);
+        self.cursor(self.head)
+    }
+
+    pub(crate) fn close_topic(&mut self, topic: &Topic, is_named: impl Fn(&Option<Topic>) -> bool) {
+        if let Ok(id) = self.topic_for(Some(topic), is_named) {
+            self.topics[id].closed = true;
+        }
+    }
+
+    /// Whether the event would be taken; nothing changes.
+    fn admit(&self, event: &Event, cost: usize) -> Result<(), PublishErrorKind> {
+        if self.closed {
+            return Err(PublishErrorKind::Closed);
+        }
+        if event.payload().bytes().len() > self.limits.event_bytes_max {
+            return Err(PublishErrorKind::TooBig);
+        }
+        let known = self.topic(event.topic());
+        if known.is_some_and(|topic| topic.closed) {
+            return Err(PublishErrorKind::Closed);
+        }
+        let Some(keys_max) = known.map_or_else(|| self.keep_for(event.topic()), |t| t.keep).keys_max else {
+            return Ok(());
+        };
+        let Some(key) = event.key() else { return Err(PublishErrorKind::KeyMissing) };
+        let former = known.and_then(|topic| topic.keys.get(key)).and_then(|position| self.all.get(position));
+        if former.is_none() && known.map_or(0, |topic| topic.keys.len()) >= keys_max {
+            return Err(PublishErrorKind::TooManyKeys);
+        }
+        let freed = former.map_or(0, |entry| entry.event().bytes() + ENTRY_OVERHEAD_BYTES);
+        if self.keyed_bytes - freed + cost > self.limits.budget_bytes {
+            return Err(PublishErrorKind::Full);
+        }
+        Ok(())
+    }
+
+    /// Takes the former event of the same key away. Its value has been replaced: that is no loss.
+    fn supersede(&mut self, id: usize, event: &Event) {
+        let topic = &mut self.topics[id];
+        let former =
+            topic.is_keyed().then(|| event.key().and_then(|key| topic.keys.get(key))).flatten().copied();
+        if let Some(entry) = former.and_then(|position| topic.remove(position)) {
+            self.keyed_bytes -= entry.event().bytes() + ENTRY_OVERHEAD_BYTES;
+            self.drop_entry(&entry);
+        }
+    }
+
+    // ---- what goes
+
+    /// Lets the clock move on, never back, and drops what has grown too old.
+    pub(crate) fn advance(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+        while let Some((expiry, id)) = self.expiries.first().copied()
+            && expiry <= self.now
+        {
+            self.drop_oldest(id);
+        }
+    }
+
+    fn trim(&mut self, id: usize) {
+        while self.topics[id].is_over() {
+            self.drop_oldest(id);
+        }
+        self.weigh(id);
+        while self.ledger.is_over()
+            && let Some((share, fullest)) = self.shares.last().copied()
+        {
+            // Readers fill encodings without telling this index: look again before it loses anything.
+            if self.topics[fullest].ledger.used() == share {
+                self.drop_oldest(fullest);
+            }
+            self.weigh(fullest);
+        }
+    }
+
+    /// Puts a topic where it belongs among the fullest.
+    fn weigh(&mut self, id: usize) {
+        let topic = &mut self.topics[id];
+        self.shares.remove(&(topic.share, id));
+        topic.share = topic.ledger.used();
+        if !topic.is_keyed() && !topic.entries.is_empty() {
+            self.shares.insert((topic.share, id));
+        }
+    }
+
+    fn drop_oldest(&mut self, id: usize) {
+        let topic = &mut self.topics[id];
+        if let Some(expiry) = topic.expiry() {
+            self.expiries.remove(&(expiry, id));
+        }
+        let Some(entry) = topic.entries.pop_front() else { return };
+        topic.lost = position_of(&entry);
+        self.lost_any = self.lost_any.max(topic.lost);
+        if let Some(expiry) = topic.expiry() {
+            self.expiries.insert((expiry, id));
+        }
+        self.drop_entry(&entry);
+        if self.topics[id].entries.is_empty() {
+            self.weigh(id);
+        }
+    }
+
+    fn drop_entry(&mut self, entry: &Entry) {
+        self.all.remove(&position_of(entry));
+        if let Some(charge) = entry.charge() {
+            charge.close();
+        }
+    }
+
+    // ---- topics
+
+    fn topic(&self, name: Option<&Topic>) -> Option<&TopicLog> {
+        self.names.get(&name.cloned()).map(|id| &self.topics[*id])
+    }
+
+    pub(crate) fn is_keyed(&self, name: Option<&Topic>) -> bool {
+        self.keyed_bytes > 0 && self.topic(name).is_some_and(TopicLog::is_keyed)
+    }
+
+    fn keep_for(&self, name: Option<&Topic>) -> Keep {
+        self.keep.iter().find(|(set, _)| set.contains(name)).map_or_else(Keep::default, |(_, keep)| *keep)
+    }
+
+    fn topic_for(
+        &mut self,
+        name: Option<&Topic>,
+        is_named: impl Fn(&Option<Topic>) -> bool,
+    ) -> Result<usize, PublishErrorKind> {
+        let name = name.cloned();
+        if let Some(id) = self.names.get(&name) {
+            return Ok(*id);
+        }
+        while self.topics.len() >= self.limits.topics_max.max(1) {
+            self.forget_quietest(&is_named)?;
+        }
+        let topic = TopicLog::new(
+            name.clone(),
+            self.keep_for(name.as_ref()),
+            self.floor,
+            TopicLedger::new(self.ledger.clone()),
+        );
+        let last = topic.last;
+        let id = self.topics.insert(topic);
+        self.quiet.insert((last, id));
+        self.names.insert(name, id);
+        Ok(id)
+    }
+
+    /// Forgets the topic that was quiet longest: one without a reader if there is any, and never one whose state
+    /// readers mirror.
+    fn forget_quietest(&mut self, is_named: impl Fn(&Option<Topic>) -> bool) -> Result<(), PublishErrorKind> {
+        let may_go = |(_, id): &&(u64, usize)| !self.topics[*id].is_keyed();
+        let unread = |(_, id): &&(u64, usize)| !is_named(&self.topics[*id].name);
+        let quietest =
+            self.quiet.iter().filter(may_go).find(unread).or_else(|| self.quiet.iter().find(may_go));
+        let Some((last, id)) = quietest.copied() else { return Err(PublishErrorKind::Full) };
+        while !self.topics[id].entries.is_empty() {
+            self.drop_oldest(id);
+        }
+        self.quiet.remove(&(last, id));
+        self.names.remove(&self.topics[id].name);
+        self.topics.remove(id);
+        self.floor = self.floor.max(last);
+        self.lost_any = self.lost_any.max(self.floor);
+        Ok(())
+    }
+
+    /// The topics of a set that the log knows.
+    pub(crate) fn known<'a>(&'a self, set: &'a TopicSet) -> Box<dyn Iterator<Item = &'a TopicLog> + 'a> {
+        match &set.0 {
+            Set::All => Box::new(self.topics.iter().map(|(_, topic)| topic)),
+            Set::Exact(names) => {
+                Box::new(names.iter().filter_map(|name| self.names.get(name).map(|id| &self.topics[*id])))
+            }
+            Set::Prefix(prefix) => {
+                let from = Topic::new(&**prefix).ok();
+                let family = self.names.range((Bound::Included(from), Bound::Unbounded));
+                let named = family
+                    .take_while(|(name, _)| name.as_ref().is_some_and(|n| n.as_str().starts_with(&**prefix)));
+                Box::new(named.map(|(_, id)| &self.topics[*id]))
+            }
+        }
+    }
+
+    /// The only topic of a set of one, if the log knows it.
+    pub(crate) fn only(&self, set: &TopicSet) -> Option<Option<&TopicLog>> {
+        match &set.0 {
+            Set::Exact(names) if names.len() == 1 => {
+                Some(self.names.get(&names[0]).map(|id| &self.topics[*id]))
+            }
+            _ => None,
+        }
+    }
+
+    // ---- what is owed
+
+    /// The highest position that readers of a set have lost after `after`; nothing when they lost nothing.
+    pub(crate) fn lost(&self, set: &TopicSet, after: u64) -> Option<u64> {
+        if self.lost_any.max(self.source_lost) <= after {
+            return None;
+        }
+        let of_topics = match &set.0 {
+            Set::All => self.lost_any,
+            Set::Exact(names) => {
+                let lost = |name| self.names.get(name).map_or(self.floor, |id| self.topics[*id].lost);
+                names.iter().map(lost).max().unwrap_or_default()
+            }
+            Set::Prefix(_) => {
+                self.known(set).map(|topic| topic.lost).max().unwrap_or_default().max(self.floor)
+            }
+        };
+        Some(of_topics.max(self.source_lost)).filter(|lost| *lost > after)
+    }
+
+    /// Whether nothing can come any more for readers of a set.
+    pub(crate) fn is_closed(&self, set: &TopicSet) -> bool {
+        self.closed
+            || match &set.0 {
+                Set::Exact(names) => {
+                    names.iter().all(|name| self.names.get(name).is_some_and(|id| self.topics[*id].closed))
+                }
+                Set::All | Set::Prefix(_) => false,
+            }
+    }
+}

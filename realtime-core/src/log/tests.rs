@@ -1,0 +1,258 @@
+//! The rule of the gap, the bounds and the wake-up, case by case.
+
+use futures_core::Stream;
+use futures_util::{FutureExt, StreamExt};
+
+use super::*;
+use crate::feed::{Delivery, Gap, GapReason};
+use crate::limits::{Keep, Limits};
+
+const EPOCH: u64 = 7;
+
+fn log(keep: Keep) -> Log {
+    Log::builder().epoch(EPOCH).keep(TopicSet::all(), keep).build()
+}
+
+fn at(position: u128) -> Cursor {
+    Cursor::new(EPOCH, position)
+}
+
+fn topic(name: &str) -> Topic {
+    Topic::new(name).unwrap()
+}
+
+fn on(name: &str) -> Event {
+    Event::text("e", "x").unwrap().with_topic(topic(name))
+}
+
+/// Everything a feed says until it waits or ends, as words.
+fn drain(feed: &mut (impl Stream<Item = Result<Delivery, SourceError>> + Unpin)) -> Vec<String> {
+    let mut said = Vec::new();
+    loop {
+        match feed.next().now_or_never() {
+            None => return said,
+            Some(None) => {
+                said.push("end".into());
+                return said;
+            }
+            Some(Some(delivery)) => said.push(match delivery.unwrap() {
+                Delivery::Open(o) => {
+                    format!("open {}{}", o.cursor.position(), o.gap.map(word).unwrap_or_default())
+                }
+                Delivery::Gap(gap) => format!("gap{}", word(gap)),
+                Delivery::Live(cursor) => format!("live {}", cursor.position()),
+                Delivery::Events(batch) => {
+                    batch.iter().map(|e| e.cursor().position().to_string()).collect::<Vec<_>>().join(",")
+                }
+            }),
+        }
+    }
+}
+
+fn word(gap: Gap) -> String {
+    format!(" {} {:?}..{}", gap.reason.as_str(), gap.from.map(|c| c.position()), gap.to.position())
+}
+
+fn read(source: &impl Source<Feed: Unpin>, start: Start) -> Vec<String> {
+    drain(&mut source.subscribe(start))
+}
+
+#[test]
+fn a_reader_resumes_after_its_cursor() {
+    let log = log(Keep::history());
+    log.publish_all([on("a"), on("b"), on("a")]).unwrap();
+    assert_eq!(read(&log, Start::After(at(1))), ["open 1", "2,3", "live 3"]);
+    assert_eq!(read(&log, Start::Earliest), ["open 0", "1,2,3", "live 3"]);
+    assert_eq!(read(&log, Start::Live), ["open 3", "live 3"]);
+    assert_eq!(read(&log, Start::Last(2)), ["open 1", "2,3", "live 3"]);
+    assert_eq!(read(&log.topic("a"), Start::Last(1)), ["open 2", "3", "live 3"]);
+    assert_eq!(read(&log.topic("b"), Start::After(at(0))), ["open 0", "2", "live 3"]);
+    assert_eq!(read(&log.topic("never"), Start::Earliest), ["open 3", "live 3"]);
+}
+
+#[test]
+fn what_is_gone_is_a_gap_before_the_first_event_after_it() {
+    let log = log(Keep::history().entries(2));
+    log.publish_all([on("a"), on("b"), on("a"), on("a"), on("a")]).unwrap();
+    // Retained: b 2, a 4, a 5. Lost of a: up to 3.
+    assert_eq!(read(&log, Start::After(at(0))), ["open 0 trimmed Some(0)..1", "2,4,5", "live 5"]);
+    assert_eq!(read(&log.topic("a"), Start::After(at(0))), ["open 0 trimmed Some(0)..3", "4,5", "live 5"]);
+    assert_eq!(read(&log.topic("b"), Start::After(at(0))), ["open 0", "2", "live 5"]);
+    assert_eq!(read(&log.topic("a"), Start::After(at(3))), ["open 3", "4,5", "live 5"]);
+    assert_eq!(read(&log, Start::Earliest), ["open 1", "2,4,5", "live 5"]);
+}
+
+#[test]
+fn another_epoch_and_the_future_are_a_gap_to_the_oldest() {
+    let log = log(Keep::history());
+    log.publish_all([on("a"), on("a")]).unwrap();
+    assert_eq!(read(&log, Start::After(at(3))), ["open 3 epoch Some(3)..0", "1,2", "live 2"]);
+    assert_eq!(read(&log, Start::After(Cursor::new(EPOCH, u128::MAX)))[1], "1,2");
+    assert_eq!(
+        read(&log, Start::After(Cursor::new(EPOCH + 1, 1))),
+        ["open 1 epoch Some(1)..0", "1,2", "live 2"]
+    );
+}
+
+#[test]
+fn a_reader_that_falls_behind_is_told_once() {
+    let log = log(Keep::history().entries(2));
+    let mut feed = log.subscribe(Start::Live);
+    assert_eq!(drain(&mut feed), ["open 0", "live 0"]);
+    log.publish_all((0..5).map(|_| on("a"))).unwrap();
+    assert_eq!(drain(&mut feed), ["gap overflow Some(0)..3", "4,5"]);
+    log.publish(on("a")).unwrap();
+    assert_eq!(drain(&mut feed), ["6"]);
+}
+
+#[test]
+fn a_forgotten_topic_leaves_a_floor() {
+    let limits = Limits { topics_max: 2, ..Limits::default() };
+    let log = Log::builder().epoch(EPOCH).limits(limits).build();
+    log.publish_all([on("a"), on("b"), on("c")]).unwrap();
+    // "a" was quiet longest and is gone: a reader that asks for it, or for it by prefix, is told.
+    assert_eq!(read(&log.topic("a"), Start::After(at(0))), ["open 0 trimmed Some(0)..3", "live 3"]);
+    assert_eq!(
+        read(&log.topics(TopicSet::prefix("b").unwrap()), Start::After(at(0)))[0],
+        "open 0 trimmed Some(0)..1"
+    );
+    assert_eq!(read(&log.topic("b"), Start::After(at(0))), ["open 0", "2", "live 3"]);
+    // It comes back: what it had is lost all the same.
+    log.publish(on("a")).unwrap();
+    assert_eq!(read(&log.topic("a"), Start::After(at(0))), ["open 0 trimmed Some(0)..3", "4", "live 4"]);
+}
+
+#[test]
+fn a_topic_that_is_read_is_forgotten_last() {
+    let limits = Limits { topics_max: 2, ..Limits::default() };
+    let log = Log::builder().epoch(EPOCH).limits(limits).build();
+    let mut reader = log.topic("a").subscribe(Start::Earliest);
+    log.publish(on("a")).unwrap();
+    assert_eq!(drain(&mut reader), ["open 0", "1", "live 1"]);
+    log.publish_all([on("b"), on("c")]).unwrap();
+    assert_eq!(read(&log.topic("a"), Start::After(at(0))), ["open 0", "1", "live 3"]);
+}
+
+#[test]
+fn the_budget_takes_from_the_fullest_topic() {
+    let limits = Limits { budget_bytes: 64 * 1024, ..Limits::default() };
+    let log = Log::builder().epoch(EPOCH).limits(limits).build();
+    log.publish(on("quiet")).unwrap();
+    for _ in 0..1_000 {
+        log.publish(Event::text("e", "x".repeat(1_000)).unwrap().with_topic(topic("chatty"))).unwrap();
+    }
+    assert_eq!(read(&log.topic("quiet"), Start::After(at(0))), ["open 0", "1", "live 1001"]);
+    let used = log.shared.inner.lock().state.all.len();
+    assert!((40..60).contains(&used), "64 KiB hold some fifty entries, not {used}");
+    assert!(read(&log.topic("chatty"), Start::After(at(0)))[0].contains("trimmed"));
+}
+
+#[test]
+fn age_is_counted_by_the_clock_that_was_given() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SECONDS: AtomicU64 = AtomicU64::new(0);
+    let now = || std::time::Duration::from_secs(SECONDS.load(Ordering::Relaxed));
+    let keep = Keep::history().age(std::time::Duration::from_secs(10));
+    let log = Log::builder().epoch(EPOCH).clock(now).keep(TopicSet::all(), keep).build();
+    log.publish(on("a")).unwrap();
+    SECONDS.store(9, Ordering::Relaxed);
+    log.publish(on("a")).unwrap();
+    assert_eq!(read(&log, Start::After(at(0))), ["open 0", "1,2", "live 2"]);
+    SECONDS.store(10, Ordering::Relaxed);
+    assert_eq!(read(&log, Start::After(at(0))), ["open 0 trimmed Some(0)..1", "2", "live 2"]);
+    SECONDS.store(0, Ordering::Relaxed);
+    assert_eq!(
+        read(&log, Start::After(at(1))),
+        ["open 1", "2", "live 2"],
+        "a clock that goes back brings nothing back"
+    );
+    SECONDS.store(30, Ordering::Relaxed);
+    assert_eq!(read(&log, Start::After(at(0))), ["open 0 trimmed Some(0)..2", "live 2"]);
+}
+
+#[test]
+fn the_latest_per_key_is_never_lost_and_a_fresh_reader_gets_it() {
+    let table = TopicSet::one(topic("t"));
+    let log = Log::builder().epoch(EPOCH).keep(table, Keep::latest_per_key(2)).build();
+    let put = |key: &str| log.publish(on("t").with_key(key).unwrap());
+    put("a").unwrap();
+    put("b").unwrap();
+    log.publish(on("other")).unwrap();
+    put("a").unwrap();
+    assert_eq!(put("c").unwrap_err().kind(), PublishErrorKind::TooManyKeys);
+    assert_eq!(log.publish(on("t")).unwrap_err().kind(), PublishErrorKind::KeyMissing);
+    // Held: t/b 2, other 3, t/a 4.
+    assert_eq!(read(&log.topic("t"), Start::Live), ["open 1", "2,4", "live 4"]);
+    assert_eq!(read(&log, Start::Live), ["open 1", "2,4", "live 4"]);
+    assert_eq!(read(&log, Start::Last(1)), ["open 1", "2,3,4", "live 4"]);
+    assert_eq!(read(&log.topic("t"), Start::After(at(0))), ["open 0", "2,4", "live 4"]);
+}
+
+#[test]
+fn a_loss_on_the_way_in_is_a_gap() {
+    let log = log(Keep::history());
+    let mut live = log.subscribe(Start::Live);
+    drain(&mut live);
+    log.publish(on("a")).unwrap();
+    log.publish_gap().unwrap();
+    log.publish(on("a")).unwrap();
+    assert_eq!(drain(&mut live), ["gap source Some(0)..0", "1,3"]);
+    assert_eq!(read(&log.topic("b"), Start::After(at(1))), ["open 1 source Some(1)..3", "live 3"]);
+    assert_eq!(read(&log, Start::After(at(2))), ["open 2", "3", "live 3"]);
+}
+
+#[test]
+fn the_end_is_said_after_what_is_there() {
+    let log = log(Keep::history());
+    let mut waiting = log.topic("a").subscribe(Start::Live);
+    assert_eq!(drain(&mut waiting), ["open 0", "live 0"]);
+    log.publish(on("a")).unwrap();
+    log.close_topic(&topic("a"));
+    assert_eq!(drain(&mut waiting), ["1", "end"]);
+    assert_eq!(log.publish(on("a")).unwrap_err().kind(), PublishErrorKind::Closed);
+    log.close_topic(&topic("nobody published here"));
+    assert_eq!(read(&log.topic("nobody published here"), Start::Live), ["open 1", "live 1", "end"]);
+    assert_eq!(read(&log, Start::Live), ["open 1", "live 1"]);
+    log.close();
+    assert_eq!(read(&log, Start::Earliest), ["open 0", "1", "live 1", "end"]);
+    assert_eq!(log.publish(on("b")).unwrap_err().kind(), PublishErrorKind::Closed);
+    assert!(log.publish_gap().is_err());
+}
+
+#[test]
+fn a_quiet_reader_learns_that_its_place_moved_and_comes_to_rest() {
+    let log = log(Keep::history());
+    let mut quiet = log.topic("a").subscribe(Start::Live);
+    assert_eq!(drain(&mut quiet), ["open 0", "live 0"]);
+    log.publish(on("b")).unwrap();
+    assert_eq!(drain(&mut quiet), ["live 1"]);
+    assert_eq!(drain(&mut quiet), Vec::<String>::new());
+    assert_eq!(log.readers(&topic("a")), 1);
+    drop(quiet);
+    assert_eq!(log.readers(&topic("a")), 0);
+}
+
+#[test]
+fn a_name_that_no_topic_has_is_the_clients_mistake() {
+    let mut feed = Log::new().topic("two\nlines").subscribe(Start::Live);
+    let error = feed.next().now_or_never().unwrap().unwrap().unwrap_err();
+    assert_eq!(error.kind(), SourceErrorKind::Invalid);
+    assert!(feed.next().now_or_never().unwrap().is_none());
+}
+
+#[test]
+fn a_payload_over_its_bound_is_refused_and_spends_no_position() {
+    let limits = Limits { event_bytes_max: 4, ..Limits::default() };
+    let log = Log::builder().limits(limits).build();
+    assert!(log.publish(Event::text("e", "1234").unwrap()).is_ok());
+    let tail = log.tail();
+    assert_eq!(log.publish(Event::text("e", "12345").unwrap()).unwrap_err().kind(), PublishErrorKind::TooBig);
+    let error =
+        log.publish_all([Event::text("e", "1").unwrap(), Event::text("e", "12345").unwrap()]).unwrap_err();
+    assert_eq!(error.taken(), [tail.at(2)]);
+}
+
+#[test]
+fn a_reason_is_a_word() {
+    assert_eq!(GapReason::Diverged.as_str(), "diverged");
+}

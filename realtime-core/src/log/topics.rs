@@ -1,0 +1,87 @@
+//! One topic of the log: its entries, what it lost, and what it may keep.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc as StdArc;
+use std::time::Duration;
+
+use crate::entry::Entry;
+use crate::limits::Keep;
+use crate::log::ledger::TopicLedger;
+use crate::sync::Arc;
+use crate::topic::Topic;
+
+/// What the log remembers of one topic.
+#[derive(Debug)]
+pub(crate) struct TopicLog {
+    pub(crate) name: Option<Topic>,
+    pub(crate) keep: Keep,
+    pub(crate) entries: VecDeque<Entry>,
+    /// The highest position that was dropped by count, bytes, age or budget. Being superseded is no loss.
+    pub(crate) lost: u64,
+    /// The highest position it ever had.
+    pub(crate) last: u64,
+    pub(crate) closed: bool,
+    /// The position of each key's latest, where the topic keeps those.
+    pub(crate) keys: HashMap<StdArc<str>, u64>,
+    pub(crate) ledger: Arc<TopicLedger>,
+    /// As the index of the fullest topics knows it: it may lag behind what readers filled since.
+    pub(crate) share: usize,
+}
+
+impl TopicLog {
+    /// A topic seen for the first time may be one that was forgotten: it has lost what the log's floor says.
+    pub(crate) fn new(name: Option<Topic>, keep: Keep, floor: u64, ledger: Arc<TopicLedger>) -> Self {
+        Self {
+            name,
+            keep,
+            entries: VecDeque::new(),
+            lost: floor,
+            last: floor,
+            closed: false,
+            keys: HashMap::new(),
+            ledger,
+            share: 0,
+        }
+    }
+
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.keep.keys_max.is_some()
+    }
+
+    /// When its oldest entry has to go by age.
+    pub(crate) fn expiry(&self) -> Option<Duration> {
+        Some(self.entries.front()?.taken_at().saturating_add(self.keep.age_max?))
+    }
+
+    /// Whether it holds more than it may by count or bytes. The newest entry always may stay.
+    pub(crate) fn is_over(&self) -> bool {
+        self.entries.len() > self.keep.entries_max
+            || (self.entries.len() > 1 && self.ledger.used() > self.keep.bytes_max)
+    }
+
+    /// Its oldest entry after a position.
+    pub(crate) fn first_after(&self, position: u64) -> Option<&Entry> {
+        self.entries.get(self.index_after(position))
+    }
+
+    /// Where the entries after a position begin. Readers stand near the end: look there first.
+    pub(crate) fn index_after(&self, position: u64) -> usize {
+        match self.entries.back() {
+            Some(newest) if position_of(newest) > position => {
+                self.entries.partition_point(|entry| position_of(entry) <= position)
+            }
+            _ => self.entries.len(),
+        }
+    }
+
+    /// Takes the entry at a position out, wherever it stands.
+    pub(crate) fn remove(&mut self, position: u64) -> Option<Entry> {
+        let index = self.entries.binary_search_by_key(&position, position_of).ok()?;
+        self.entries.remove(index)
+    }
+}
+
+/// A log's positions fit 64 bits; a cursor's have room for other sources.
+pub(crate) fn position_of(entry: &Entry) -> u64 {
+    entry.cursor().position() as u64
+}
