@@ -1,1 +1,3 @@
 //! realtime-tower
+
+mod ws;
