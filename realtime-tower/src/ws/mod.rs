@@ -12,7 +12,7 @@
 //!    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 //!    Sec-WebSocket-Protocol: realtime.v1
 //!
-//! realtime.v1   81 2f {"event":"$open","data":{"cursor":...}}      every envelope a text frame, controls included
+//! realtime.v1   81 .. {"event":"$open","data":{"cursor":...}}      every envelope a text frame, controls included
 //! bare          81 0a {"n":1234}                                   the payload alone; a gap closes with 4001
 //! close         88 .. 03 e9 <cursor>                               the place to resume from is the reason
 //! ```

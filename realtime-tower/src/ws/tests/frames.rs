@@ -51,6 +51,22 @@ fn messages_of_every_length_read_back() {
 }
 
 #[test]
+fn a_head_is_the_shortest_that_fits() {
+    // P-WF-02
+    let rows: [(usize, &[u8]); 6] = [
+        (0, &[0x82, 0]),
+        (125, &[0x82, 125]),
+        (126, &[0x82, 126, 0, 126]),
+        (0xFFFF, &[0x82, 126, 0xFF, 0xFF]),
+        (0x1_0000, &[0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
+        (0x1_2345_6789, &[0x82, 127, 0, 0, 0, 1, 0x23, 0x45, 0x67, 0x89]),
+    ];
+    for (payload_bytes, expected) in rows {
+        assert_eq!(codec::head(Opcode::Binary, payload_bytes).as_slice(), expected, "{payload_bytes}");
+    }
+}
+
+#[test]
 fn a_frame_built_around_an_encoder_is_the_same_frame() {
     for bytes in [0, 125, 126, 0xFFFF, 0x1_0000] {
         let payload = vec![b'x'; bytes];
