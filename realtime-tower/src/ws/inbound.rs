@@ -70,7 +70,7 @@ pub(crate) struct Violation {
 }
 
 /// The reading half of one connection, without its I/O.
-pub(crate) struct Inbound {
+pub(crate) struct Assembler {
     limits: InboundLimits,
     parser: FrameParser,
     /// Bytes of frames not yet complete; the front of a pending payload is already unmasked.
@@ -97,7 +97,7 @@ enum Kind {
     Binary,
 }
 
-impl Inbound {
+impl Assembler {
     pub(crate) fn new(limits: InboundLimits) -> Self {
         // The parser checks each frame alone, controls too, which a tiny message limit must not forbid.
         let frame_bytes_max = limits.message_bytes_max.max(CONTROL_BYTES_MAX);

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{KEY, LIMITS, Outcome, masked, read, read_cut_anywhere};
-use crate::ws::inbound::{Inbound, InboundLimits, Item, Violation};
+use crate::ws::inbound::{Assembler, InboundLimits, Item, Violation};
 
 const TEXT: u8 = 0x81;
 const TEXT_OPEN: u8 = 0x01;
@@ -187,7 +187,7 @@ fn text_is_utf8_over_all_its_fragments() {
 
 /// The index of the byte that brought the violation, when fed one by one.
 fn refused_at(limits: InboundLimits, wire: &[u8]) -> Option<(usize, Violation)> {
-    let mut inbound = Inbound::new(limits);
+    let mut inbound = Assembler::new(limits);
     for (index, byte) in wire.iter().enumerate() {
         inbound.feed(&[*byte]);
         loop {
@@ -253,7 +253,7 @@ fn a_message_too_big_is_refused_on_its_header() {
         &[0xFF, 0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF],
     ];
     for length in lengths {
-        let mut inbound = Inbound::new(LIMITS);
+        let mut inbound = Assembler::new(LIMITS);
         inbound.feed(&head(BINARY, length));
         assert_eq!(inbound.next_item().unwrap_err().code, 1009, "{length:02x?}");
         assert_eq!(inbound.held_bytes(), 0, "{length:02x?}");
@@ -262,7 +262,7 @@ fn a_message_too_big_is_refused_on_its_header() {
     let wire = [masked(BINARY_OPEN, &[0; 200]), head(LAST, &[0x80 | 101])].concat();
     let (index, violation) = refused_at(LIMITS, &wire).unwrap();
     assert_eq!((index, violation.code), (wire.len() - 1, 1009));
-    let mut twin = Inbound::new(LIMITS);
+    let mut twin = Assembler::new(LIMITS);
     twin.feed(&[masked(BINARY_OPEN, &[0; 200]), head(LAST, &[0x80 | 100])].concat());
     assert_eq!(twin.next_item(), Ok(None));
     assert!(!twin.is_done());
@@ -289,7 +289,7 @@ fn a_message_has_at_most_so_many_fragments() {
 
 #[test]
 fn an_idle_connection_holds_no_heap() {
-    let mut inbound = Inbound::new(InboundLimits::default());
+    let mut inbound = Assembler::new(InboundLimits::default());
     assert_eq!(inbound.held_bytes(), 0);
     let wire =
         frames(&[(PING, b"p"), (TEXT, &[b'a'; 5000]), (TEXT_OPEN, &[b'b'; 400]), (LAST, b"c"), (PONG, b"")]);
@@ -303,7 +303,7 @@ fn an_idle_connection_holds_no_heap() {
     // A head that is cut is kept in the struct, but for its first byte or a part of its length.
     let frame = masked(TEXT, &[b'a'; 300]);
     for (cut, held) in [(0, 0), (1, 8), (2, 0), (3, 8), (4, 0), (5, 0), (8, 0)] {
-        let mut inbound = Inbound::new(InboundLimits::default());
+        let mut inbound = Assembler::new(InboundLimits::default());
         inbound.feed(&frame[..cut]);
         assert_eq!(inbound.next_item(), Ok(None));
         assert!(inbound.held_bytes() <= held, "cut at {cut}: {}", inbound.held_bytes());
@@ -315,7 +315,7 @@ fn a_message_given_away_is_not_held_as_well() {
     // Whether or not more has come behind it: else a slow handler and a slow sender would each keep the other's bytes.
     for tail in [0, 1, 5, 100] {
         let wire = [masked(TEXT, &[b'a'; 200]), masked(TEXT, &[b'b'; 200])[..tail].to_vec()].concat();
-        let mut inbound = Inbound::new(LIMITS);
+        let mut inbound = Assembler::new(LIMITS);
         inbound.feed(&wire);
         let Ok(Some(Item::Text(message))) = inbound.next_item() else { panic!("the first message is whole") };
         assert_eq!(inbound.next_item(), Ok(None));
@@ -334,7 +334,7 @@ fn a_message_in_parts_holds_no_more_than_twice_the_limit() {
         (LAST, &vec![0; limits.message_bytes_max / 2 - 1]),
     ]);
     for piece_bytes in [1, 100, 4096] {
-        let mut inbound = Inbound::new(limits);
+        let mut inbound = Assembler::new(limits);
         let mut most = 0;
         for piece in wire[..wire.len() - 1].chunks(piece_bytes) {
             inbound.feed(piece);
@@ -352,7 +352,7 @@ fn a_message_in_parts_holds_no_more_than_twice_the_limit() {
 #[test]
 fn after_the_end_everything_is_ignored_and_dropped() {
     for end in [masked(CLOSE, b""), masked(TEXT, b"\xff")] {
-        let mut inbound = Inbound::new(LIMITS);
+        let mut inbound = Assembler::new(LIMITS);
         inbound.feed(&[frames(&[(TEXT_OPEN, b"a")]), end, masked(TEXT, b"b")].concat());
         assert!(!inbound.is_done());
         let _last = inbound.next_item();
@@ -366,5 +366,5 @@ fn after_the_end_everything_is_ignored_and_dropped() {
 
 #[test]
 fn the_state_of_a_connection_is_small() {
-    assert!(size_of::<Inbound>() <= 256, "{}", size_of::<Inbound>());
+    assert!(size_of::<Assembler>() <= 256, "{}", size_of::<Assembler>());
 }

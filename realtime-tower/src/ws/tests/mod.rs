@@ -5,7 +5,7 @@ mod frames;
 mod handshake;
 mod inbound;
 
-use super::inbound::{Inbound, InboundLimits, Item, Violation};
+use super::inbound::{Assembler, InboundLimits, Item, Violation};
 
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
@@ -39,7 +39,7 @@ struct Outcome {
 }
 
 fn read<'a>(limits: InboundLimits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
-    let mut inbound = Inbound::new(limits);
+    let mut inbound = Assembler::new(limits);
     let mut outcome = Outcome::default();
     for piece in pieces {
         inbound.feed(piece);
