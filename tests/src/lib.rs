@@ -1,1 +1,4 @@
 //! tests
+
+/// Which rules the run has proved.
+pub mod rules;

@@ -1,0 +1,109 @@
+//! `cargo xtask test`: everything that must hold, in order, stopping at the first stage that fails.
+
+use std::process::{Command, ExitCode};
+use std::{env, fs};
+
+use crate::stage::{self, Stages};
+use crate::{Outcome, place, rules, tools};
+
+/// Preemptions that a model explores; the known bound at which these models are exhausted in minutes.
+const LOOM_PREEMPTIONS_MAX: &str = "3";
+
+/// Runs it all; the last line printed is the sum of the tests, alone.
+pub(crate) fn run() -> ExitCode {
+    let mut stages = Stages::default();
+    let done = all(&mut stages);
+    println!("\n{}", stages.times());
+    if let Err(error) = &done {
+        println!("{error}\n");
+    }
+    println!("{}", stages.tally);
+    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn all(stages: &mut Stages) -> Outcome {
+    let (root, target) = (place::root(), place::target());
+    let records = target.join("rules");
+
+    let mut found = None;
+    stages.run("tools", |_| {
+        let tools = tools::find_or_install()?;
+        // Both are emptied by npm and by us: nothing of an earlier run may speak for this one.
+        stage::run(Command::new(&tools.npm).arg("ci").current_dir(root.join("tests/browser")))?;
+        fs::remove_dir_all(&records).or_else(absent)?;
+        fs::create_dir_all(&records)?;
+        found = Some(tools);
+        Ok(())
+    })?;
+    let tools = found.ok_or("the tools were not looked for")?;
+
+    let cargo = |args: &str| {
+        let mut command = Command::new("cargo");
+        command
+            .args(args.split(' '))
+            .env("REALTIME_NODE", &tools.node)
+            .env("REALTIME_CHROMIUM", &tools.chromium)
+            .env("REALTIME_CURL", &tools.curl)
+            .env("REALTIME_RULES_DIR", &records);
+        command
+    };
+    stages.run("format", |_| stage::run(&mut cargo("fmt --all --check")))?;
+    stages.run("clippy", |_| {
+        stage::run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))
+    })?;
+    stages.run("test", |tally| {
+        // Every binary runs even if one fails, so that the sum at the end is of all of them.
+        stage::run_tests(&mut cargo("test --workspace --all-features --no-fail-fast"), tally)
+    })?;
+    stages.run("models", |tally| {
+        // In a target directory of their own: the flag would otherwise throw away what `test` has built.
+        let mut command = cargo("test -p realtime-core --lib --release");
+        command.arg("--target-dir").arg(target.join("loom")).args(["--", "loom"]);
+        command.env("RUSTFLAGS", with_flags("RUSTFLAGS", "--cfg realtime_loom"));
+        if env::var_os("LOOM_MAX_PREEMPTIONS").is_none() {
+            command.env("LOOM_MAX_PREEMPTIONS", LOOM_PREEMPTIONS_MAX);
+        }
+        let before = *tally;
+        stage::run_tests(&mut command, tally)?;
+        if *tally == before {
+            println!("  note: realtime-core has no test whose name holds `loom`: no model was explored");
+        }
+        Ok(())
+    })?;
+    stages.run("docs", |_| {
+        let mut command = cargo("doc --workspace --no-deps --all-features");
+        command.env("RUSTDOCFLAGS", with_flags("RUSTDOCFLAGS", "-D warnings"));
+        stage::run(&mut command)
+    })?;
+    stages.run("rules", |_| rules::hold(&root.join("docs/rules.md"), &records))
+}
+
+/// What the caller has set already, and ours after it.
+fn with_flags(name: &str, ours: &str) -> String {
+    match env::var(name) {
+        Ok(theirs) if !theirs.is_empty() => format!("{theirs} {ours}"),
+        _ => ours.to_owned(),
+    }
+}
+
+fn absent(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_absence_is_no_error() {
+        use std::io::{Error, ErrorKind};
+        assert!(absent(Error::from(ErrorKind::NotFound)).is_ok());
+        assert!(absent(Error::from(ErrorKind::PermissionDenied)).is_err());
+    }
+
+    #[test]
+    fn flags_of_the_caller_are_kept() {
+        assert_eq!(with_flags("REALTIME_NO_SUCH_VARIABLE", "-D warnings"), "-D warnings");
+        assert_eq!(with_flags("CARGO_PKG_NAME", "-D warnings"), "xtask -D warnings");
+    }
+}
