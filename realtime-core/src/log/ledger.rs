@@ -97,7 +97,8 @@ impl Charge {
     }
 }
 
-#[cfg(all(test, not(realtime_loom)))]
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
 mod tests {
     use super::*;
 

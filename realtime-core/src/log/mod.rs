@@ -20,7 +20,8 @@ mod seats;
 mod state;
 mod topics;
 
-#[cfg(all(test, not(realtime_loom)))]
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
 mod tests;
 
 use std::task::Waker;
