@@ -33,31 +33,46 @@ pub const FORMAT: Format = Format::new("realtime-core/envelope");
 /// # Ok::<(), realtime_core::EventError>(())
 /// ```
 pub fn event(entry: &Entry) -> Bytes {
+    let mut out = Vec::with_capacity(96 + entry.event().payload().bytes().len());
+    write_event(entry, &mut out);
+    out.into()
+}
+
+/// Writes what [`event`] makes, for a codec that puts more around it.
+///
+/// ```
+/// use realtime_core::{Cursor, Entry, Event, envelope};
+///
+/// let entry = Entry::new(Cursor::new(1, 2), Event::json("tick", &7)?);
+/// let mut out = b"message: ".to_vec();
+/// envelope::write_event(&entry, &mut out);
+/// assert!(out.ends_with(br#""event":"tick","data":7}"#));
+/// # Ok::<(), realtime_core::EventError>(())
+/// ```
+pub fn write_event(entry: &Entry, out: &mut Vec<u8>) {
     let event = entry.event();
-    let mut out = Vec::with_capacity(96 + event.payload().bytes().len());
     out.extend_from_slice(b"{\"id\":\"");
     out.extend_from_slice(entry.cursor().to_string().as_bytes());
     out.push(b'"');
     if event.name() != DEFAULT_NAME {
-        member(&mut out, "event", event.name());
+        member(out, "event", event.name());
     }
     if let Some(topic) = event.topic() {
-        member(&mut out, "topic", topic.as_str());
+        member(out, "topic", topic.as_str());
     }
     if let Some(key) = event.key() {
-        member(&mut out, "key", key);
+        member(out, "key", key);
     }
     if matches!(event.payload(), Payload::Binary(_)) {
-        member(&mut out, "encoding", "base64");
+        member(out, "encoding", "base64");
     }
     out.extend_from_slice(b",\"data\":");
-    data(&mut out, event.payload());
+    write_payload(event.payload(), out);
     out.push(b'}');
-    out.into()
 }
 
-/// The payload as a JSON value.
-fn data(out: &mut Vec<u8>, payload: &Payload) {
+/// Writes a payload as one JSON value: JSON as it is, text as a string, binary as a string of base64.
+pub fn write_payload(payload: &Payload, out: &mut Vec<u8>) {
     match payload {
         Payload::Json(json) => out.extend_from_slice(json),
         Payload::Text(text) => string(out, &String::from_utf8_lossy(text)),

@@ -1,3 +1,118 @@
-//! realtime-tower
+//! Layers and services that turn any event [source](realtime_core::Source) into polling, long-polling, Server-Sent
+//! Events and WebSocket, at one URL and with one cursor.
+//!
+//! ```text
+//! request ─► facts ─► transport ─► source ─► feed ─► page      ─► poll, long-poll
+//!            negotiate  endpoint                     downlink  ─► sse, ws
+//! ```
+//!
+//! ```
+//! use http::Request;
+//! use realtime_core::{Event, Log};
+//! use realtime_tower::{Body, Realtime};
+//! use tower::ServiceExt;
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+//! let log = Log::new();
+//! let service = Realtime::new(log.clone());                    // mount it in any tower framework
+//! log.publish(Event::json("tick", &1)?)?;                      // from anywhere
+//!
+//! let sse = Request::get("/").header("accept", "text/event-stream").body(Body::empty())?;
+//! let response = service.oneshot(sse).await?;
+//! assert_eq!(response.headers()["content-type"], "text/event-stream");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | answer every request at a path | [`Realtime`], or [`Poll`], [`LongPoll`], [`Sse`], [`WebSocket`] for one transport |
+//! | leave a page's ordinary requests alone | [`RealtimeLayer`], or [`PollLayer`], [`LongPollLayer`], [`SseLayer`], [`WebSocketLayer`] |
+//! | choose the source by the request, and authorise | [`Builder::make_source`] |
+//! | hear what clients send | [`Builder::uplink`] |
+//! | stop gracefully, read figures | [`Handle`] |
+//!
+//! # Features
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `testing` | [`testing`](crate::testing): clients without a socket, to test a handler with |
+//! | `metrics` | counters on the `metrics` facade, see below |
+//!
+//! # What an operator sees
+#![doc = include_str!("observe.md")]
 
+mod body;
+mod builder;
+mod config;
+mod downlink;
+mod endpoint;
+mod future;
+mod handle;
+mod headers;
+mod layer;
+mod long_poll;
+mod mount;
+mod negotiate;
+mod observe;
+mod origin;
+mod page;
+mod poll;
+mod receive;
+mod reject;
+mod resume;
+mod service;
+mod source;
+mod sse;
+mod stats;
+mod timer;
+mod transport;
+mod upgrade;
+mod uplink;
 mod ws;
+
+pub use body::Body;
+pub use builder::{Builder, NoSource, builder};
+pub use config::{Config, Slow};
+pub use endpoint::{Admitted, Endpoint};
+pub use future::{ResponseBody, ResponseFuture};
+pub use handle::{Drained, Handle};
+pub use layer::{Layered, RealtimeLayer};
+pub use long_poll::{LongPollConfig, LongPollTransport};
+pub use mount::Away;
+pub use negotiate::{Accept, Accepted, Ask, Asked};
+pub use origin::{Origins, Peer};
+pub use page::PageLimits;
+pub use poll::{PollConfig, PollTransport};
+pub use resume::Came;
+pub use service::Realtime;
+pub use source::{Fixed, MakeSource};
+pub use sse::{Data, Pings, SseConfig, SseTransport};
+pub use stats::{Stats, TransportStats};
+pub use transport::{Answer, Transport, Transports, Visit};
+pub use uplink::{
+    Inbound, IntoReply, NoUplink, Reply, Uplink, UplinkError, UplinkFn, WAITING_MAX, uplink_fn,
+};
+pub use ws::{WebSocketConfig, WebSocketTransport};
+
+/// All transports of this crate, the order being that in which they are preferred where a request does not mind.
+pub type All = (WebSocketTransport, SseTransport, LongPollTransport, PollTransport);
+
+/// Polling alone, as a service.
+pub type Poll<M, U = NoUplink> = Realtime<(PollTransport,), M, U>;
+/// Long-polling alone, as a service.
+pub type LongPoll<M, U = NoUplink> = Realtime<(LongPollTransport,), M, U>;
+/// Server-Sent Events alone, as a service.
+pub type Sse<M, U = NoUplink> = Realtime<(SseTransport,), M, U>;
+/// WebSocket alone, as a service.
+pub type WebSocket<M, U = NoUplink> = Realtime<(WebSocketTransport,), M, U>;
+
+/// Polling alone, around a service.
+pub type PollLayer<M, U = NoUplink> = RealtimeLayer<(PollTransport,), M, U>;
+/// Long-polling alone, around a service.
+pub type LongPollLayer<M, U = NoUplink> = RealtimeLayer<(LongPollTransport,), M, U>;
+/// Server-Sent Events alone, around a service.
+pub type SseLayer<M, U = NoUplink> = RealtimeLayer<(SseTransport,), M, U>;
+/// WebSocket alone, around a service.
+pub type WebSocketLayer<M, U = NoUplink> = RealtimeLayer<(WebSocketTransport,), M, U>;

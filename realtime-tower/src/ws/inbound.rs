@@ -140,6 +140,7 @@ impl Assembler {
     }
 
     /// Whether a close or a violation was said, so that reading on tells nothing more.
+    #[cfg(test)]
     pub(crate) fn is_done(&self) -> bool {
         self.done
     }

@@ -19,13 +19,25 @@
 //!
 //! The room, from the outside in; the first three are pure, so that they can be cut at every byte:
 //!
-//! - [`handshake`]: is this an upgrade, may it pass, and what is the answer
-//! - [`inbound`]: bytes from the client into whole messages, or into the reason to hang up
-//! - [`codec`]: frames for the client, and the close codes
-#![cfg_attr(not(test), expect(dead_code, reason = "the reply that calls these is not written yet"))]
+//! - `handshake`: is this an upgrade, may it pass, and what is the answer
+//! - `inbound`: bytes from the client into whole messages, or into the reason to hang up
+//! - `codec`: frames for the client, and the close codes
+//! - `frames`: events as ready frames
+//! - `messages`, `outbox`, `io`: what goes up, what goes down, and the connection between
+//! - `session`: the loop that joins them
 
 pub(crate) mod codec;
+mod config;
+mod frames;
 pub(crate) mod handshake;
 pub(crate) mod inbound;
+mod io;
+mod messages;
+mod outbox;
+mod reply;
+mod session;
 #[cfg(test)]
 mod tests;
+
+pub use config::WebSocketConfig;
+pub use reply::WebSocketTransport;

@@ -1,0 +1,62 @@
+//! The knobs and bounds of a mount that concern every transport. Each room has its own beside it.
+
+use std::time::Duration;
+
+use realtime_core::Start;
+
+use crate::origin::Origins;
+
+/// What holds for a whole mount, whatever the transport.
+///
+/// ```
+/// use realtime_core::Start;
+/// use realtime_tower::{Config, Slow};
+///
+/// let config = Config { default_start: Start::Last(5), slow: Slow::Disconnect, ..Config::default() };
+/// ```
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where a reader begins that names no place. Default: at the tail.
+    pub default_start: Start,
+    /// What happens to a reader that fell so far behind that events are gone. Default: [`Slow::Skip`].
+    pub slow: Slow,
+    /// Which pages may open a WebSocket or send. Default: those of the same origin.
+    pub origins: Origins,
+    /// Readers at once over all transports, waiting polls among them; more are told to come back. Default 16,384:
+    /// with a descriptor each they fit a process that may have 20,000.
+    pub readers_max: usize,
+    /// How long a source may take to open, or to give what it has, before polls are told to come back and streams
+    /// begin without it. Default 2 s.
+    pub source_wait: Duration,
+    /// When a client that was sent away comes back, before jitter. Default 2 s.
+    pub retry: Duration,
+    /// Bytes of one message or body that a client may send. Default 64 KiB.
+    pub message_bytes_max: usize,
+    /// How long the body of a POST may take to arrive, in all. Default 10 s.
+    pub body_wait: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            default_start: Start::Live,
+            slow: Slow::Skip,
+            origins: Origins::default(),
+            readers_max: 16_384,
+            source_wait: Duration::from_secs(2),
+            retry: Duration::from_secs(2),
+            message_bytes_max: 64 * 1024,
+            body_wait: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What happens to a connected reader whose next events are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Slow {
+    /// It is told of the gap and reads on behind it.
+    #[default]
+    Skip,
+    /// It is disconnected with its cursor, and told of the gap when it comes back.
+    Disconnect,
+}

@@ -1,0 +1,194 @@
+//! What a stream of any kind says, in order: the one place where a feed becomes messages.
+//!
+//! ```text
+//! late? ──► $open ──► $gap? ──► events, $gap, $live once, beats ──► end
+//! ```
+//!
+//! Polls do not come through here: they answer with a [page](crate::page).
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use realtime_core::envelope::{Control, EndReason};
+use realtime_core::{Batch, Cursor, Delivery, Feed, Gap, GapReason, Opened, SourceError, SourceErrorKind};
+
+use crate::config::Slow;
+use crate::mount::Permit;
+use crate::observe;
+use crate::stats::add;
+use crate::timer::{Heartbeat, jittered};
+
+/// The messages of one stream. It is polled by whoever writes them; after [`Message::End`] it has nothing more.
+pub(crate) struct Downlink<F> {
+    feed: Pin<Box<F>>,
+    permit: Permit,
+    heartbeat: Heartbeat,
+    next: Next,
+    place: Option<Cursor>,
+    is_live: bool,
+    resumed: bool,
+}
+
+/// What is to be said next.
+#[derive(Debug, Clone, Copy)]
+enum Next {
+    /// The source has not opened yet.
+    Late,
+    Open(Opened),
+    Gap(Gap),
+    Read,
+    Nothing,
+}
+
+/// One message of a stream.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A control, for every mode that can carry one.
+    Control(Control),
+    /// Events.
+    Events(Batch),
+    /// Nothing was sent for a while; the place may have moved without an event.
+    Beat(Option<Cursor>),
+    /// The last message.
+    End(End),
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// Why.
+    pub(crate) reason: EndReason,
+    /// The client's place.
+    pub(crate) cursor: Option<Cursor>,
+    /// When to come back, jittered; never, when there is nothing to come back for.
+    pub(crate) retry: Option<Duration>,
+    /// What the source said, where it failed.
+    pub(crate) failure: Option<SourceErrorKind>,
+}
+
+impl End {
+    /// The same as a control message.
+    pub(crate) fn control(&self) -> Control {
+        Control::End { cursor: self.cursor, reason: self.reason, retry: self.retry }
+    }
+}
+
+impl<F: Feed> Downlink<F> {
+    pub(crate) fn new(
+        feed: Pin<Box<F>>,
+        opened: Option<Opened>,
+        permit: Permit,
+        resumed: bool,
+        heartbeat: Duration,
+    ) -> Self {
+        let next = opened.map_or(Next::Late, Next::Open);
+        let heartbeat = Heartbeat::new(heartbeat);
+        Self { feed, permit, heartbeat, next, place: None, is_live: false, resumed }
+    }
+
+    /// The reader's leave, for what a room counts itself.
+    pub(crate) fn permit(&self) -> &Permit {
+        &self.permit
+    }
+
+    /// The client's place, once it has what was said so far.
+    pub(crate) fn place(&self) -> Option<Cursor> {
+        self.place
+    }
+
+    /// Something was sent.
+    pub(crate) fn touched(&mut self) {
+        self.heartbeat.touched();
+    }
+
+    /// The next message. `Pending` wakes the task at news, at a beat, and when the mount drains.
+    pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        match self.next {
+            Next::Nothing => return Poll::Pending,
+            Next::Open(opened) => return Poll::Ready(self.open(opened)),
+            Next::Gap(gap) => {
+                self.next = Next::Read;
+                return Poll::Ready(self.tell(gap));
+            }
+            Next::Late | Next::Read => {}
+        }
+        if self.permit.poll_told(cx).is_ready() {
+            return Poll::Ready(self.end(EndReason::Drain, None));
+        }
+        loop {
+            let delivery = match self.feed.as_mut().poll_next(cx) {
+                Poll::Pending => return self.heartbeat.poll_due(cx).map(|()| Message::Beat(self.place)),
+                Poll::Ready(delivery) => delivery,
+            };
+            return Poll::Ready(match delivery {
+                Some(Ok(Delivery::Open(opened))) => self.open(opened),
+                Some(Ok(Delivery::Events(batch))) => {
+                    self.place = Some(batch.cursor());
+                    add(&self.permit.counters().deliveries, batch.len() as u64);
+                    Message::Events(batch)
+                }
+                Some(Ok(Delivery::Gap(gap))) if self.is_too_slow(&gap) => self.end(EndReason::Slow, None),
+                Some(Ok(Delivery::Gap(gap))) => self.tell(gap),
+                Some(Ok(Delivery::Live(cursor))) => {
+                    self.place = Some(cursor);
+                    if std::mem::replace(&mut self.is_live, true) {
+                        continue;
+                    }
+                    Message::Control(Control::Live(cursor))
+                }
+                Some(Ok(_)) => continue,
+                Some(Err(error)) => {
+                    observe::failed(&self.permit, &error);
+                    self.end(EndReason::Source, Some(&error))
+                }
+                None => self.end(EndReason::Closed, None),
+            });
+        }
+    }
+
+    fn open(&mut self, opened: Opened) -> Message {
+        observe::connected(&self.permit, &opened, self.resumed);
+        self.place = Some(opened.cursor);
+        self.next = opened.gap.map_or(Next::Read, Next::Gap);
+        Message::Control(Control::Open { opened, resumed: self.resumed, heartbeat: self.heartbeat.every() })
+    }
+
+    fn tell(&mut self, gap: Gap) -> Message {
+        observe::gap(&self.permit, &gap);
+        self.place = Some(gap.to);
+        Message::Control(Control::Gap(gap))
+    }
+
+    fn is_too_slow(&self, gap: &Gap) -> bool {
+        gap.reason == GapReason::Overflow && self.permit.config().slow == Slow::Disconnect
+    }
+
+    /// The client's place is what it had before the message that could not be written.
+    pub(crate) fn forget_place(&mut self) {
+        self.place = None;
+    }
+
+    /// Ends the stream; the writer calls it too, when the peer takes nothing.
+    pub(crate) fn end(&mut self, reason: EndReason, error: Option<&SourceError>) -> Message {
+        self.next = Next::Nothing;
+        observe::ended(&self.permit, reason, self.place);
+        let retry = match reason {
+            EndReason::Closed | EndReason::Expired => None,
+            _ => {
+                let hint = error.and_then(SourceError::retry_after);
+                Some(jittered(hint.unwrap_or(self.permit.config().retry)))
+            }
+        };
+        Message::End(End { reason, cursor: self.place, retry, failure: error.map(SourceError::kind) })
+    }
+}
+
+impl<F> std::fmt::Debug for Downlink<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Downlink")
+            .field("next", &self.next)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}

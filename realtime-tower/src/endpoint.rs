@@ -1,0 +1,210 @@
+//! The way of a request through a mount, for service, layer and extractor alike.
+//!
+//! ```text
+//! facts ─► OPTIONS 204 · 405 ─► POST? the uplink ─► transport, or 406 ─► cursor, or 400 ─► Origin, or 403
+//!       ─► the transport's own check ─► HEAD? its head ─► a permit, or "come back" ─► source ─► feed ─► answer
+//! ```
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Extensions, Method, Response, StatusCode, Version};
+use http_body::Body as HttpBody;
+use realtime_core::{Delivery, Feed, Opened, Source, SourceError, SourceErrorKind, Start};
+
+use crate::body::Body;
+use crate::config::Config;
+use crate::headers;
+use crate::mount::{Away, Mount, Permit};
+use crate::negotiate::Ask;
+use crate::receive;
+use crate::reject;
+use crate::resume::Came;
+use crate::timer::within;
+use crate::transport::{Answer, Transports, Visit};
+use crate::upgrade::Upgrade;
+use crate::uplink::Uplink;
+
+/// A mount without its source: what admits requests and answers them.
+#[derive(Debug)]
+pub struct Endpoint<T> {
+    transports: T,
+    mount: Arc<Mount>,
+}
+
+/// A request that has passed everything that comes before its source.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(crate) kind: Kind,
+    extensions: Arc<Extensions>,
+}
+
+/// What is to be done with it.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Head { transport: usize, ask: Ask },
+    Read { transport: usize, ask: Ask, permit: Permit, upgrade: Option<Upgrade>, start: Start, resumed: bool },
+    Send { name: Option<String> },
+}
+
+impl<T: Transports> Endpoint<T> {
+    pub(crate) fn new(transports: T, config: Config) -> Self {
+        let mount = Mount::new(config, T::NAMES);
+        Self { transports, mount }
+    }
+
+    pub(crate) fn mount(&self) -> &Arc<Mount> {
+        &self.mount
+    }
+
+    /// Whether a layer may take the request from the service inside.
+    pub(crate) fn is_unmistakable(&self, parts: &Parts, takes_messages: bool) -> bool {
+        if parts.method == Method::POST {
+            return takes_messages;
+        }
+        let is_read =
+            parts.method == Method::GET || parts.method == Method::HEAD || parts.method == Method::CONNECT;
+        is_read && {
+            let ask = Ask::new(parts);
+            ask.start != Came::Without || self.transports.is_unmistakable(&ask)
+        }
+    }
+
+    /// Does everything that comes before the source. What an upgrade needs is taken out of `parts`; the rest stays for
+    /// whoever makes the source.
+    ///
+    /// # Errors
+    /// The answer: to OPTIONS, and to whatever is refused.
+    pub fn admit(&self, parts: &mut Parts, takes_messages: bool) -> Result<Admitted, Box<Response<Body>>> {
+        self.look(parts, takes_messages).map_err(|response| Box::new(finished(response)))
+    }
+
+    fn look(&self, parts: &mut Parts, takes_messages: bool) -> Result<Admitted, Response<Body>> {
+        let method = &parts.method;
+        let is_extended_connect = *method == Method::CONNECT && parts.version == Version::HTTP_2;
+        if *method == Method::OPTIONS {
+            return Err(reject::options(&self.methods(takes_messages)));
+        }
+        if *method == Method::POST && takes_messages {
+            self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
+            let name = receive::check(parts, &self.mount.config)?;
+            return Ok(Admitted {
+                kind: Kind::Send { name },
+                extensions: Arc::new(parts.extensions.clone()),
+            });
+        }
+        if !is_extended_connect && *method != Method::GET && *method != Method::HEAD {
+            return Err(reject::method(&self.methods(takes_messages)));
+        }
+        let ask = Ask::new(parts);
+        let Some(transport) = self.transports.choose(&ask) else {
+            return Err(reject::problem(
+                StatusCode::NOT_ACCEPTABLE,
+                "none of the transports here gives what Accept, live or Upgrade ask for",
+            ));
+        };
+        let (start, resumed) = match ask.start {
+            Came::Without => (self.mount.config.default_start, false),
+            Came::With(start) => (start, matches!(start, Start::After(_))),
+            Came::Malformed(detail) => return Err(reject::problem(StatusCode::BAD_REQUEST, detail)),
+        };
+        if self.transports.is_guarded(transport) {
+            self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
+        }
+        self.transports.check(transport, &ask)?;
+        let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
+        let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
+        if *method == Method::HEAD {
+            return Ok(Admitted { kind: Kind::Head { transport, ask }, extensions });
+        }
+        match self.mount.admit(transport) {
+            Ok(permit) => {
+                let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
+                Ok(Admitted { kind, extensions })
+            }
+            Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
+        }
+    }
+
+    /// Answers an admitted request from its source. `body` is read for a message only.
+    pub async fn answer<S, U, B>(&self, admitted: Admitted, body: B, source: S, uplink: U) -> Response<Body>
+    where
+        S: Source,
+        U: Uplink,
+        B: HttpBody + Send,
+        B::Data: Send,
+    {
+        let Admitted { kind, extensions } = admitted;
+        finished(match kind {
+            Kind::Head { transport, ask } => self.transports.head(transport, &ask),
+            Kind::Send { name } => {
+                drop(source);
+                receive::receive(body, name, extensions, uplink, &self.mount.config).await
+            }
+            Kind::Read { transport, ask, permit, upgrade, start, resumed } => {
+                drop(body);
+                let feed = Box::pin(source.subscribe(start));
+                drop(source);
+                let visit = Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
+                self.read(transport, visit).await
+            }
+        })
+    }
+
+    async fn read<F: Feed, U: Uplink>(&self, transport: usize, mut visit: Visit<F, U>) -> Response<Body> {
+        let first =
+            within(self.mount.config.source_wait, poll_fn(|cx| visit.feed.as_mut().poll_next(cx))).await;
+        match first {
+            Some(Some(Ok(Delivery::Open(opened)))) => visit.opened = Some(opened),
+            Some(Some(Err(error))) => return self.failed(transport, &visit.ask, &error),
+            Some(_) => {
+                let error = SourceError::new(SourceErrorKind::Failed, "the feed did not begin with Open");
+                return self.failed(transport, &visit.ask, &error);
+            }
+            None if self.transports.is_stream(transport) => {}
+            None => {
+                tracing::warn!("a source has not opened in time");
+                return self.transports.away(transport, &visit.ask, Away::Source, self.mount.config.retry);
+            }
+        }
+        let Answer { response, task } = self.transports.answer(transport, visit).await;
+        if let Some(task) = task {
+            drop(tokio::spawn(task));
+        }
+        response
+    }
+
+    fn failed(&self, transport: usize, ask: &Ask, error: &SourceError) -> Response<Body> {
+        if error.kind() == SourceErrorKind::Invalid {
+            return reject::problem(StatusCode::BAD_REQUEST, "nothing can be read under this name");
+        }
+        let cause = std::error::Error::source(error).map(tracing::field::display);
+        tracing::warn!(error = %error, cause, "a source cannot be read");
+        let retry = error.retry_after().unwrap_or(self.mount.config.retry);
+        self.transports.away(transport, ask, Away::Source, retry)
+    }
+
+    fn methods(&self, takes_messages: bool) -> Vec<Method> {
+        let mut methods = self.transports.methods();
+        methods.push(Method::OPTIONS);
+        if takes_messages {
+            methods.push(Method::POST);
+        }
+        methods
+    }
+}
+
+/// A place that a feed has opened at.
+pub(crate) fn is_at_end(opened: &Opened) -> bool {
+    opened.at_end && opened.gap.is_none()
+}
+
+fn refused_origin() -> Response<Body> {
+    reject::problem(StatusCode::FORBIDDEN, "pages of this origin may not do this")
+}
+
+fn finished(mut response: Response<Body>) -> Response<Body> {
+    headers::common(response.headers_mut());
+    response
+}

@@ -1,0 +1,93 @@
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use realtime_core::Feed;
+
+use super::LongPollConfig;
+use crate::body::Body;
+use crate::mount::Away;
+use crate::negotiate::{Ask, Asked};
+use crate::page::{self, Media, Page};
+use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::uplink::Uplink;
+use crate::{observe, reject};
+
+/// Long-polling, as a part of a mount.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LongPollTransport(pub LongPollConfig);
+
+const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+impl LongPollTransport {
+    /// The wait, in whole seconds: what the client asked for up to the most, else the default, each client's a
+    /// little shorter than the next so that they do not all come back at once.
+    fn wait(&self, ask: &Ask) -> Duration {
+        let wait = match ask.wait {
+            Some(asked) => asked.min(self.0.wait_max),
+            None => self.0.wait.mul_f64(1.0 - fastrand::f64() / 5.0),
+        };
+        Duration::from_secs(wait.as_secs().max(1))
+    }
+}
+
+impl sealed::Sealed for LongPollTransport {}
+
+impl Transport for LongPollTransport {
+    const NAME: &'static str = "long-poll";
+    const METHODS: &'static [Method] = &[Method::GET];
+
+    fn asked(&self, ask: &Ask) -> Option<Asked> {
+        let (_, accepted) = Media::accepted(ask)?;
+        match ask.live.as_deref() {
+            Some("long-poll") => Some(Asked::OUTRIGHT),
+            Some(_) => None,
+            None => {
+                ask.wait.is_some_and(|wait| !wait.is_zero()).then(|| Asked::by(accepted, page::RANK_WAITING))
+            }
+        }
+    }
+
+    fn is_unmistakable(&self, ask: &Ask) -> bool {
+        ask.live.as_deref() == Some("long-poll") || ask.wait.is_some()
+    }
+
+    fn head(&self, ask: &Ask) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let media = Media::accepted(ask).map_or(Media::Json, |(media, _)| media);
+        response.headers_mut().insert(header::CONTENT_TYPE, media.content_type());
+        response
+    }
+
+    fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
+        reject::away(away.detail(), retry)
+    }
+
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
+        let Visit { ask, mut feed, opened, resumed, permit, uplink, extensions, .. } = visit;
+        let Some(opened) = opened else {
+            return reject::away(Away::Source.detail(), permit.config().retry).into();
+        };
+        let media = Media::accepted(&ask).map_or(Media::Json, |(media, _)| media);
+        let wait = self.wait(&ask);
+        let if_none_match = ask.if_none_match;
+        // What parks holds nothing of the request.
+        drop((uplink, extensions, ask.upgrade, ask.accept));
+        observe::connected(&permit, &opened, resumed);
+        let mut page = Page::new(&opened);
+        let patience = permit.config().source_wait;
+        let mut read = page.fill(&mut feed, self.0.page, patience).await;
+        if read.is_ok() && !page.has_news() {
+            read = page.wait(&mut feed, self.0.page, &permit, wait).await;
+        }
+        let mut response = match read {
+            Ok(()) => page.answer(media, &if_none_match, StatusCode::NO_CONTENT, &permit),
+            Err(error) => return page::failed(error, &permit).into(),
+        };
+        let head = response.headers_mut();
+        head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.as_secs())) {
+            head.insert(APPLIED, applied);
+        }
+        response.into()
+    }
+}

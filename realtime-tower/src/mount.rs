@@ -1,0 +1,211 @@
+//! What a mount knows of its readers: how many there are, and how to tell each of them to go.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use slab::Slab;
+use tokio::sync::Notify;
+
+use crate::config::Config;
+use crate::stats::{Counters, Stats, add};
+
+/// The shared state of one mount.
+#[derive(Debug)]
+pub(crate) struct Mount {
+    pub(crate) config: Config,
+    names: &'static [&'static str],
+    counters: Box<[Counters]>,
+    seats: Mutex<Slab<Arc<Seat>>>,
+    draining: AtomicBool,
+    /// Told whenever a reader goes while the mount drains.
+    gone: Notify,
+}
+
+/// What a reader is told through.
+#[derive(Debug, Default)]
+struct Seat {
+    told: AtomicBool,
+    waker: AtomicWaker,
+}
+
+/// Why a reader is not let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Away {
+    /// As many readers as may be are there.
+    Full,
+    /// The mount is draining.
+    Draining,
+    /// The source is away, or slow to open.
+    Source,
+}
+
+impl Away {
+    /// What a client is told.
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::Full => "as many readers as may be are here; come back with the same cursor",
+            Self::Draining => "this server is going away; come back with the same cursor",
+            Self::Source => "the source is away for now; come back with the same cursor",
+        }
+    }
+}
+
+impl Mount {
+    pub(crate) fn new(config: Config, names: &'static [&'static str]) -> Arc<Self> {
+        let counters = names.iter().map(|_| Counters::default()).collect();
+        Arc::new(Self {
+            config,
+            names,
+            counters,
+            seats: Mutex::default(),
+            draining: AtomicBool::new(false),
+            gone: Notify::new(),
+        })
+    }
+
+    /// Lets a reader in, through a transport by its index.
+    ///
+    /// # Errors
+    /// The mount is full, or going away.
+    pub(crate) fn admit(self: &Arc<Self>, transport: usize) -> Result<Permit, Away> {
+        let mut seats = self.seats();
+        // Under the lock that `tell` takes: whoever is let in before is found by it.
+        if self.draining.load(Ordering::Relaxed) {
+            return Err(Away::Draining);
+        }
+        if seats.len() >= self.config.readers_max {
+            return Err(Away::Full);
+        }
+        let seat = Arc::<Seat>::default();
+        let key = seats.insert(seat.clone());
+        drop(seats);
+        add(&self.counters[transport].connections, 1);
+        let span = tracing::debug_span!("reader", transport = self.names[transport]);
+        Ok(Permit { mount: self.clone(), seat, key, transport, span })
+    }
+
+    pub(crate) fn counters(&self, transport: usize) -> &Counters {
+        &self.counters[transport]
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let read = |(name, counters): (&&'static str, &Counters)| (*name, counters.read());
+        Stats { transports: self.names.iter().zip(&self.counters).map(read).collect() }
+    }
+
+    pub(crate) fn readers(&self) -> usize {
+        self.seats().len()
+    }
+
+    /// Lets nobody in any more, and returns who is there.
+    pub(crate) fn close(&self) -> Vec<Told> {
+        let seats = self.seats();
+        self.draining.store(true, Ordering::Relaxed);
+        seats.iter().map(|(_, seat)| Told(seat.clone())).collect()
+    }
+
+    /// Returns once the last reader has gone.
+    pub(crate) async fn emptied(&self) {
+        loop {
+            let gone = self.gone.notified();
+            if self.readers() == 0 {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    fn seats(&self) -> MutexGuard<'_, Slab<Arc<Seat>>> {
+        self.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A reader that is to be told to go.
+#[derive(Debug)]
+pub(crate) struct Told(Arc<Seat>);
+
+impl Told {
+    pub(crate) fn tell(self) {
+        self.0.told.store(true, Ordering::Release);
+        self.0.waker.wake();
+    }
+}
+
+/// A reader's leave to be there. Dropping it gives the place back, on every way out.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    mount: Arc<Mount>,
+    seat: Arc<Seat>,
+    key: usize,
+    transport: usize,
+    span: tracing::Span,
+}
+
+impl Permit {
+    /// Ready once the reader has been told to go; the task is woken when that happens.
+    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.seat.waker.register(cx.waker());
+        if self.seat.told.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.mount.config
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        self.mount.counters(self.transport)
+    }
+
+    pub(crate) fn span(&self) -> &tracing::Span {
+        &self.span
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn transport(&self) -> &'static str {
+        self.mount.names[self.transport]
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.counters().connections.fetch_sub(1, Ordering::Relaxed);
+        self.mount.seats().try_remove(self.key);
+        if self.mount.draining.load(Ordering::Relaxed) {
+            self.mount.gone.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_comes_back_on_every_way_out() {
+        let mount = Mount::new(Config { readers_max: 2, ..Config::default() }, &["a"]);
+        let first = mount.admit(0).unwrap();
+        let second = mount.admit(0).unwrap();
+        assert_eq!(mount.admit(0).err(), Some(Away::Full));
+        assert_eq!(mount.stats().of("a").map(|a| a.connections), Some(2));
+        drop(first);
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _held = second;
+            panic!("a handler");
+        }));
+        assert!(panicked.is_err());
+        assert_eq!((mount.readers(), mount.stats().of("a").map(|a| a.connections)), (0, Some(0)));
+    }
+
+    #[test]
+    fn whoever_is_there_is_told_and_nobody_comes_after() {
+        let mount = Mount::new(Config::default(), &["a"]);
+        let permit = mount.admit(0).unwrap();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(permit.poll_told(&mut cx).is_pending());
+        mount.close().into_iter().for_each(Told::tell);
+        assert!(permit.poll_told(&mut cx).is_ready());
+        assert_eq!(mount.admit(0).err(), Some(Away::Draining));
+    }
+}

@@ -1,0 +1,246 @@
+//! What a request asks for, read once: the facts that transports choose by.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, IF_NONE_MATCH, UPGRADE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use mediatype::{MediaTypeList, ReadParams};
+
+use crate::resume::{self, Came};
+
+/// A request as transports see it. It owns what it says and holds on to no part of the request's buffers but those
+/// of an upgrade; a room takes what it needs and drops it before it waits.
+#[derive(Debug)]
+pub struct Ask {
+    /// GET or HEAD; a CONNECT over HTTP/2 is an upgrade.
+    pub method: Method,
+    /// The protocol version.
+    pub version: Version,
+    /// What the client accepts.
+    pub accept: Accept,
+    /// `?live=`, which names a transport.
+    pub live: Option<Box<str>>,
+    /// `Prefer: wait=N` (RFC 7240, section 4.3); zero is a plain poll.
+    pub wait: Option<Duration>,
+    /// `If-None-Match`, for answers that have an `ETag`.
+    pub if_none_match: Vec<HeaderValue>,
+    /// The place the client came with; none where the mount's default holds.
+    pub start: Came,
+    /// The headers of a request that asks for an upgrade.
+    pub upgrade: Option<Box<HeaderMap>>,
+}
+
+impl Ask {
+    /// Reads a request. Nothing here is refused: what is malformed is kept as such.
+    pub(crate) fn new(parts: &Parts) -> Self {
+        let query = Query::new(parts.uri.query().unwrap_or_default());
+        Self {
+            method: parts.method.clone(),
+            version: parts.version,
+            accept: Accept::new(&parts.headers),
+            live: query.live,
+            wait: wait(&parts.headers),
+            if_none_match: parts.headers.get_all(IF_NONE_MATCH).iter().cloned().collect(),
+            start: resume::came(&parts.headers, &query.offsets),
+            upgrade: is_upgrade(parts).then(|| Box::new(parts.headers.clone())),
+        }
+    }
+}
+
+/// An upgrade that HTTP/1.1 knows of (over 1.0 the header is ignored, RFC 9110 section 7.8), or an extended CONNECT.
+fn is_upgrade(parts: &Parts) -> bool {
+    match parts.version {
+        Version::HTTP_11 => {
+            parts.headers.contains_key(UPGRADE) || parts.headers.contains_key(http::header::SEC_WEBSOCKET_KEY)
+        }
+        Version::HTTP_2 => parts.method == Method::CONNECT,
+        _ => false,
+    }
+}
+
+/// What of the query concerns us.
+struct Query {
+    live: Option<Box<str>>,
+    offsets: Vec<String>,
+}
+
+impl Query {
+    fn new(query: &str) -> Self {
+        let mut this = Self { live: None, offsets: Vec::new() };
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "live" => this.live = Some(value.into()),
+                // Two are enough to know that there is more than one.
+                "offset" | "lastEventId" | "last_event_id" if this.offsets.len() < 2 => {
+                    this.offsets.push(value.into_owned());
+                }
+                _ => {}
+            }
+        }
+        this
+    }
+}
+
+/// `Prefer: wait=N`: of two the first counts, what is no number is ignored (RFC 7240, section 2).
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    const PREFER: HeaderName = HeaderName::from_static("prefer");
+    let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
+    let preferences = lines.flat_map(|line| line.split(','));
+    let (_, value) = preferences
+        .filter_map(|preference| preference.split(';').next()?.split_once('='))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))?;
+    let value = value.trim().trim_matches('"');
+    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
+    digits.then(|| Duration::from_secs(value.parse::<u32>().unwrap_or(u32::MAX).into()))
+}
+
+/// The media types a client accepts (RFC 9110, section 12.5.1).
+#[derive(Debug, Clone, Default)]
+pub struct Accept {
+    /// Type, subtype and weight in thousandths; none where the header is absent.
+    ranges: Option<Vec<Range>>,
+}
+
+#[derive(Debug, Clone)]
+struct Range {
+    ty: Box<str>,
+    subtype: Box<str>,
+    q: u16,
+}
+
+/// How a media type is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// By its own name or its type's (`text/*`), with this weight in thousandths.
+    Named(u16),
+    /// By `*/*`, or by the absence of a wish.
+    Any(u16),
+}
+
+/// Media ranges that are looked at; what comes after is not.
+const RANGES_MAX: usize = 32;
+
+impl Accept {
+    fn new(headers: &HeaderMap) -> Self {
+        let mut lines = headers.get_all(ACCEPT).iter().peekable();
+        if lines.peek().is_none() {
+            return Self::default();
+        }
+        let mut ranges = Vec::new();
+        for line in lines.filter_map(|line| line.to_str().ok()) {
+            // A list parser knows no `*`; each range is read for itself.
+            for range in MediaTypeList::new(line).take(RANGES_MAX) {
+                let Ok(range) = range else { continue };
+                ranges.push(Range {
+                    ty: range.ty.as_str().to_ascii_lowercase().into(),
+                    subtype: range.subty.as_str().to_ascii_lowercase().into(),
+                    q: range
+                        .params()
+                        .find(|(name, _)| name.as_str().eq_ignore_ascii_case("q"))
+                        .map_or(1000, |(_, q)| weight(q.as_str())),
+                });
+            }
+        }
+        ranges.truncate(RANGES_MAX);
+        Self { ranges: Some(ranges) }
+    }
+
+    /// How a media type is accepted; not at all, or with weight 0, is none.
+    pub fn of(&self, ty: &str, subtype: &str) -> Option<Accepted> {
+        let Some(ranges) = &self.ranges else { return Some(Accepted::Any(1000)) };
+        let named = ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == subtype);
+        let family = || ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == "*");
+        let any = || ranges.iter().find(|range| &*range.ty == "*" && &*range.subtype == "*");
+        match named.or_else(family) {
+            Some(range) => (range.q > 0).then_some(Accepted::Named(range.q)),
+            None => any().filter(|range| range.q > 0).map(|range| Accepted::Any(range.q)),
+        }
+    }
+}
+
+/// A weight in thousandths; what is none counts as refused.
+fn weight(q: &str) -> u16 {
+    q.parse::<f32>().ok().filter(|q| (0.0..=1.0).contains(q)).map_or(0, |q| (q * 1000.0).round() as u16)
+}
+
+impl Accepted {
+    /// The weight in thousandths.
+    pub fn weight(self) -> u16 {
+        match self {
+            Self::Named(q) | Self::Any(q) => q,
+        }
+    }
+}
+
+/// How strongly a request asks for one transport; the strongest of a mount answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    q: u16,
+    rank: u8,
+}
+
+impl Asked {
+    /// Beyond doubt: an upgrade, or `?live=`.
+    pub const OUTRIGHT: Self = Self { q: u16::MAX, rank: 0 };
+
+    /// By what it accepts, with this weight; where two are equal, the higher `rank` is meant.
+    pub const fn by(accepted: Accepted, rank: u8) -> Self {
+        let (Accepted::Named(q) | Accepted::Any(q)) = accepted;
+        Self { q, rank }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(line: &str) -> Accept {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_str(line).unwrap());
+        Accept::new(&headers)
+    }
+
+    #[test]
+    fn the_most_specific_range_decides() {
+        use Accepted::{Any, Named};
+        let cases = [
+            ("text/event-stream", Some(Named(1000)), None),
+            ("*/*", Some(Any(1000)), Some(Any(1000))),
+            ("text/*;q=0.5, */*;q=0.1", Some(Named(500)), Some(Any(100))),
+            ("text/event-stream;q=0, */*", None, Some(Any(1000))),
+            ("TEXT/Event-Stream; Q=0.25", Some(Named(250)), None),
+            ("application/json;q=1.5, text/event-stream;q=x", None, None),
+            ("rubbish, application/json", None, Some(Named(1000))),
+            ("", None, None),
+        ];
+        for (line, sse, json) in cases {
+            let accept = accept(line);
+            assert_eq!(accept.of("text", "event-stream"), sse, "{line}");
+            assert_eq!(accept.of("application", "json"), json, "{line}");
+        }
+        assert_eq!(Accept::new(&HeaderMap::new()).of("a", "b"), Some(Any(1000)));
+    }
+
+    #[test]
+    fn the_first_wait_counts_and_a_bad_one_does_not() {
+        let cases: [(&[&str], Option<u64>); 9] = [
+            (&["wait=10"], Some(10)),
+            (&["respond-async, wait=5; x=1"], Some(5)),
+            (&["Wait = 7"], Some(7)),
+            (&["wait=\"8\""], Some(8)),
+            (&["wait=3", "wait=9"], Some(3)),
+            (&["wait=0"], Some(0)),
+            (&["wait=-1"], None),
+            (&["wait=1e9"], None),
+            (&["wait=99999999999999999999"], Some(u32::MAX.into())),
+        ];
+        for (lines, seconds) in cases {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append("prefer", HeaderValue::from_str(line).unwrap());
+            }
+            assert_eq!(wait(&headers), seconds.map(Duration::from_secs), "{lines:?}");
+        }
+    }
+}

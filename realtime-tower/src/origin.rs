@@ -1,0 +1,191 @@
+//! Which pages may open a WebSocket or send: one allow-list for both.
+//!
+//! A browser sends the cookies of a site along with a WebSocket or a form from any other site, and CORS does not
+//! stand between. Reads are CORS's matter: compose with tower-http's `CorsLayer`.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::header::{HOST, ORIGIN};
+use http::request::Parts;
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue};
+
+/// The address of the peer, where the host knows it: put it into the request's extensions to have forwarded hosts
+/// believed from a proxy. `realtime_axum` does it for you.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer(pub SocketAddr);
+
+/// The pages that may open a WebSocket and send.
+///
+/// Always those of the same host and port as the request (the scheme does not count: a proxy may have taken TLS off),
+/// and those that are named. A client that is no browser sends no `Origin` and passes, unless it sends cookies.
+///
+/// ```
+/// use realtime_tower::Origins;
+///
+/// let origins = Origins::default().allow("https://app.example").trust_proxy([10, 0, 0, 1]);
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Origins {
+    allowed: Arc<Vec<Box<str>>>,
+    proxies: Arc<Vec<IpAddr>>,
+    any: bool,
+}
+
+impl Origins {
+    /// Lets the pages of one more origin in, written as browsers send it: `https://app.example`, with the port where
+    /// it is not the scheme's own.
+    #[must_use]
+    pub fn allow(mut self, origin: impl AsRef<str>) -> Self {
+        let origin = origin.as_ref().trim_end_matches('/').to_ascii_lowercase();
+        Arc::make_mut(&mut self.allowed).push(origin.into());
+        self
+    }
+
+    /// Lets every page in. Right only where no cookie and no network address gives a client any right.
+    #[must_use]
+    pub fn allow_any(mut self) -> Self {
+        self.any = true;
+        self
+    }
+
+    /// Believes `X-Forwarded-Host` when the peer has this address.
+    #[must_use]
+    pub fn trust_proxy(mut self, proxy: impl Into<IpAddr>) -> Self {
+        Arc::make_mut(&mut self.proxies).push(proxy.into());
+        self
+    }
+
+    /// Whether a request may open a WebSocket or send.
+    ///
+    /// # Errors
+    /// It may not; the log line says what to allow.
+    pub(crate) fn check(&self, parts: &Parts) -> Result<(), Refused> {
+        if self.any {
+            return Ok(());
+        }
+        let mut origins = parts.headers.get_all(ORIGIN).iter();
+        let (origin, second) = (origins.next(), origins.next());
+        if second.is_some() {
+            return Err(Refused);
+        }
+        let Some(origin) = origin else {
+            // No browser leaves it out where it matters; a cookie without it is somebody else's.
+            return if parts.headers.contains_key(http::header::COOKIE) { Err(Refused) } else { Ok(()) };
+        };
+        if origin.to_str().is_ok_and(|origin| self.is_allowed(origin, parts)) {
+            return Ok(());
+        }
+        tracing::warn!(
+            origin = %origin.to_str().unwrap_or("unprintable").escape_debug(),
+            "refused a page of another origin; to let it in: Origins::allow with this origin"
+        );
+        Err(Refused)
+    }
+
+    fn is_allowed(&self, origin: &str, parts: &Parts) -> bool {
+        let lower = origin.to_ascii_lowercase();
+        if self.allowed.iter().any(|allowed| **allowed == *lower) {
+            return true;
+        }
+        let Some((scheme, host)) = lower.split_once("://") else { return false };
+        let default_port = match scheme {
+            "http" => 80,
+            "https" => 443,
+            _ => return false,
+        };
+        let Ok(page) = host.parse::<Authority>() else { return false };
+        let Some(server) =
+            self.host(parts).and_then(|host| host.to_ascii_lowercase().parse::<Authority>().ok())
+        else {
+            return false;
+        };
+        // An origin has no user and no path; a port that a proxy's scheme implies is left out on both sides.
+        !host.contains(['@', '/'])
+            && page.host() == server.host()
+            && page.port_u16().unwrap_or(default_port) == server.port_u16().unwrap_or(default_port)
+    }
+
+    /// The host the client asked for.
+    fn host<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
+        const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-host");
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        let forwarded =
+            peer.filter(|peer| self.proxies.contains(peer)).and_then(|_| parts.headers.get(FORWARDED));
+        let host = |value: &'a HeaderValue| value.to_str().ok();
+        match forwarded.and_then(host) {
+            Some(hosts) => hosts.split(',').next_back().map(str::trim),
+            None => match parts.uri.authority() {
+                Some(authority) => Some(authority.as_str()),
+                None => parts.headers.get(HOST).and_then(host),
+            },
+        }
+    }
+}
+
+/// The page may not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refused;
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn check(origins: &Origins, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::get("/events").header("host", "a.example:8080");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut parts = request.body(()).unwrap().into_parts().0;
+        parts.extensions.insert(Peer(([10, 0, 0, 1], 9).into()));
+        origins.check(&parts).is_ok()
+    }
+
+    #[test]
+    fn only_the_same_host_and_port_or_what_is_named_may() {
+        let strict = Origins::default();
+        for (origin, may) in [
+            ("http://a.example:8080", true),
+            ("https://a.example:8080", true),
+            ("HTTP://A.Example:8080", true),
+            ("http://a.example", false),
+            ("http://a.example:8081", false),
+            ("http://evil.example:8080", false),
+            ("http://a.example.evil:8080", false),
+            ("http://evila.example:8080", false),
+            ("http://a.example.:8080", false),
+            ("http://user@a.example:8080", false),
+            ("http://a.example:8080/x", false),
+            ("null", false),
+            ("a.example:8080", false),
+            ("", false),
+        ] {
+            assert_eq!(check(&strict, &[("origin", origin)]), may, "{origin}");
+        }
+        let named = Origins::default().allow("https://App.example/");
+        assert!(check(&named, &[("origin", "https://app.example")]));
+        assert!(!check(&named, &[("origin", "http://app.example")]));
+        assert!(check(&Origins::default().allow_any(), &[("origin", "null")]));
+    }
+
+    #[test]
+    fn no_origin_passes_only_without_cookies_and_two_never() {
+        let strict = Origins::default();
+        assert!(check(&strict, &[]));
+        assert!(!check(&strict, &[("cookie", "session=1")]));
+        let same = ("origin", "http://a.example:8080");
+        assert!(!check(&strict, &[same, same]));
+    }
+
+    #[test]
+    fn a_forwarded_host_is_believed_from_a_named_peer_only() {
+        let headers =
+            [("origin", "https://shop.example"), ("x-forwarded-host", "evil.example, shop.example")];
+        assert!(!check(&Origins::default(), &headers));
+        assert!(!check(&Origins::default().trust_proxy([10, 0, 0, 2]), &headers));
+        assert!(check(&Origins::default().trust_proxy([10, 0, 0, 1]), &headers));
+    }
+}

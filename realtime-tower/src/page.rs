@@ -1,0 +1,354 @@
+//! What a poll of any kind answers with: one bounded page of a feed, and its JSON.
+
+use std::future::poll_fn;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, CONTENT_TYPE, ETAG};
+use http::{HeaderValue, Response, StatusCode};
+use realtime_core::envelope::{self, Control, EndReason};
+use realtime_core::{Batch, Cursor, Delivery, Feed, Gap, Opened, SourceError};
+
+use crate::body::Body;
+use crate::headers::{self, Tail};
+use crate::mount::{Away, Permit};
+use crate::negotiate::{Accepted, Ask};
+use crate::stats::add;
+use crate::timer::{Deadline, within};
+use crate::{observe, reject};
+
+/// How much one answer of a poll carries at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PageLimits {
+    /// Events. Default 1,000.
+    pub events_max: NonZeroUsize,
+    /// Payload bytes, beyond the first event. Default 1 MiB.
+    pub bytes_max: usize,
+}
+
+impl Default for PageLimits {
+    fn default() -> Self {
+        Self { events_max: NonZeroUsize::new(1_000).unwrap_or(NonZeroUsize::MIN), bytes_max: 1 << 20 }
+    }
+}
+
+/// The form a page is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    Json,
+    NdJson,
+}
+
+impl Media {
+    /// The form a client accepts, and how; JSON where it does not mind.
+    pub(crate) fn accepted(ask: &Ask) -> Option<(Self, Accepted)> {
+        let json = ask.accept.of("application", "json").map(|accepted| (Self::Json, accepted));
+        let lines = ask.accept.of("application", "x-ndjson").map(|accepted| (Self::NdJson, accepted));
+        match (json, lines) {
+            (Some(json), Some(lines)) if lines.1.weight() <= json.1.weight() => Some(json),
+            (json, lines) => lines.or(json),
+        }
+    }
+
+    pub(crate) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Json => "application/json",
+            Self::NdJson => "application/x-ndjson",
+        })
+    }
+}
+
+/// Kept by the client alone, and asked about each time.
+pub(crate) const CACHE_CONTROL: &str = "private, no-cache";
+
+// Where a client accepts two transports alike, the higher of these is meant: SSE that is named beats `Prefer: wait`,
+// which beats a plain poll; without it JSON that is named beats SSE, and SSE beats a poll by default.
+pub(crate) const RANK_LEAST: u8 = 0;
+pub(crate) const RANK_WAITING: u8 = 1;
+pub(crate) const RANK_STREAM: u8 = 2;
+
+/// The rank of a plain poll.
+pub(crate) fn rank(ask: &Ask, accepted: Accepted) -> u8 {
+    match accepted {
+        _ if ask.wait.is_some_and(|wait| !wait.is_zero()) => RANK_LEAST,
+        Accepted::Named(_) => RANK_STREAM + 1,
+        Accepted::Any(_) => RANK_WAITING,
+    }
+}
+
+/// The answer where a source failed, or gave nothing in time.
+pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Body> {
+    let hint = error.as_ref().and_then(SourceError::retry_after);
+    match &error {
+        Some(error) => observe::failed(permit, error),
+        None => tracing::warn!("a source did not give what it has in time"),
+    }
+    reject::away(Away::Source.detail(), hint.unwrap_or(permit.config().retry))
+}
+
+/// One page.
+#[derive(Debug)]
+pub(crate) struct Page {
+    from: Cursor,
+    gap: Option<Gap>,
+    batches: Vec<Batch>,
+    events: usize,
+    bytes: usize,
+    pub(crate) next: Cursor,
+    up_to_date: bool,
+    closed: bool,
+    /// Nothing more fits, or nothing more may stand on it.
+    is_full: bool,
+}
+
+impl Page {
+    pub(crate) fn new(opened: &Opened) -> Self {
+        Self {
+            from: opened.cursor,
+            gap: opened.gap,
+            batches: Vec::new(),
+            events: 0,
+            bytes: 0,
+            next: opened.place(),
+            up_to_date: false,
+            closed: false,
+            is_full: false,
+        }
+    }
+
+    /// Whether it is worth an answer before its time.
+    pub(crate) fn has_news(&self) -> bool {
+        self.events > 0 || self.gap.is_some() || self.closed
+    }
+
+    /// Takes what is there, up to the tail or the page's bounds. A feed says `Live` before it waits for the first
+    /// time; one that has said it is read as far as it goes without waiting.
+    ///
+    /// # Errors
+    /// The source failed before it gave anything, or took longer than `patience` (none).
+    pub(crate) async fn fill<F: Feed>(
+        &mut self,
+        feed: &mut Pin<Box<F>>,
+        limits: PageLimits,
+        patience: Duration,
+    ) -> Result<(), Option<SourceError>> {
+        while !self.up_to_date && !self.is_full {
+            let delivery = within(patience, poll_fn(|cx| feed.as_mut().poll_next(cx))).await;
+            match delivery {
+                Some(delivery) => self.take(delivery, limits).map_err(Some)?,
+                None if self.has_news() => return Ok(()),
+                None => return Err(None),
+            }
+        }
+        self.look_for_the_end(feed, limits).await
+    }
+
+    /// Waits for what is worth an answer. False when the time is over or the mount drains.
+    pub(crate) async fn wait<F: Feed>(
+        &mut self,
+        feed: &mut Pin<Box<F>>,
+        limits: PageLimits,
+        permit: &Permit,
+        wait: Duration,
+    ) -> Result<(), Option<SourceError>> {
+        let mut deadline = Deadline::after(wait);
+        while !self.has_news() {
+            let delivery = poll_fn(|cx| match feed.as_mut().poll_next(cx) {
+                Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
+                Poll::Pending if permit.poll_told(cx).is_ready() => Poll::Ready(None),
+                Poll::Pending => deadline.poll_due(cx).map(|()| None),
+            })
+            .await;
+            let Some(delivery) = delivery else { return Ok(()) };
+            self.take(delivery, limits).map_err(Some)?;
+        }
+        self.look_for_the_end(feed, limits).await
+    }
+
+    /// Takes what is there without waiting, the end too: it must not look like no news.
+    async fn look_for_the_end<F: Feed>(
+        &mut self,
+        feed: &mut Pin<Box<F>>,
+        limits: PageLimits,
+    ) -> Result<(), Option<SourceError>> {
+        while !self.is_full && !self.closed {
+            let ready = poll_fn(|cx| Poll::Ready(feed.as_mut().poll_next(cx))).await;
+            match ready {
+                Poll::Ready(delivery) => self.take(delivery, limits).map_err(Some)?,
+                Poll::Pending => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        delivery: Option<Result<Delivery, SourceError>>,
+        limits: PageLimits,
+    ) -> Result<(), SourceError> {
+        match delivery {
+            Some(Ok(Delivery::Events(batch))) => self.add(batch, limits),
+            // A gap stands at the head of a page: what is there already is answered first.
+            Some(Ok(Delivery::Gap(_))) if self.has_news() => {
+                self.up_to_date = false;
+                self.is_full = true;
+            }
+            Some(Ok(Delivery::Gap(gap))) => {
+                self.next = gap.to;
+                self.gap = Some(gap);
+            }
+            Some(Ok(Delivery::Live(cursor))) => {
+                self.next = cursor;
+                self.up_to_date = true;
+            }
+            Some(Ok(_)) => {}
+            // What came before the failure is not lost by it: the client comes back for the rest.
+            Some(Err(_)) if self.has_news() => self.is_full = true,
+            Some(Err(error)) => return Err(error),
+            None => {
+                self.closed = true;
+                self.up_to_date = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, mut batch: Batch, limits: PageLimits) {
+        let whole = batch.len();
+        let room = limits.events_max.get() - self.events.min(limits.events_max.get());
+        let mut bytes = self.bytes;
+        let fits = batch
+            .iter()
+            .take(room)
+            .take_while(|entry| {
+                let first = bytes == 0;
+                bytes += entry.event().payload().bytes().len() + 1;
+                first || bytes <= limits.bytes_max
+            })
+            .count();
+        let Some(fits) = NonZeroUsize::new(fits) else {
+            self.is_full = true;
+            self.up_to_date = false;
+            return;
+        };
+        batch.truncate(fits);
+        self.is_full = fits.get() < whole;
+        self.up_to_date = batch.is_live() && !self.is_full;
+        self.bytes += batch.iter().map(|entry| entry.event().payload().bytes().len() + 1).sum::<usize>();
+        self.events += batch.len();
+        self.next = batch.cursor();
+        self.batches.push(batch);
+    }
+
+    /// The answer: the page, or 304 where the client has it already. `empty` is the status of a page without news;
+    /// 200 has a body even so.
+    pub(crate) fn answer(
+        &self,
+        media: Media,
+        if_none_match: &[HeaderValue],
+        empty: StatusCode,
+        permit: &Permit,
+    ) -> Response<Body> {
+        let counters = permit.counters();
+        add(&counters.deliveries, self.events as u64);
+        if let Some(gap) = &self.gap {
+            observe::gap(permit, gap);
+        }
+        let etag = self.gap.is_none().then(|| self.etag(media));
+        let is_known = etag.as_ref().is_some_and(|etag| matches(if_none_match, etag));
+        let status = match self.has_news() {
+            _ if self.events == 0 && is_known => StatusCode::NOT_MODIFIED,
+            true => StatusCode::OK,
+            false => empty,
+        };
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        if self.events == 0 {
+            add(&counters.empties, 1);
+        }
+        if status == StatusCode::OK {
+            let body = self.body(media);
+            add(&counters.bytes, body.len() as u64);
+            *response.body_mut() = body.into();
+            response.headers_mut().insert(CONTENT_TYPE, media.content_type());
+        }
+        let head = response.headers_mut();
+        if let Some(etag) = etag {
+            head.insert(ETAG, etag);
+        }
+        head.insert(header::CACHE_CONTROL, HeaderValue::from_static(self::CACHE_CONTROL));
+        headers::place(head, self.next, Tail { up_to_date: self.up_to_date, closed: self.closed });
+        response
+    }
+
+    /// Weak: over media type, from, next and closed, so that it changes when a stream closes with nothing new.
+    fn etag(&self, media: Media) -> HeaderValue {
+        let media = if media == Media::Json { 'j' } else { 'n' };
+        let closed = u8::from(self.closed);
+        HeaderValue::try_from(format!("W/\"{media}-{}-{}-{closed}\"", self.from, self.next))
+            .unwrap_or(HeaderValue::from_static("W/\"\""))
+    }
+
+    fn body(&self, media: Media) -> Bytes {
+        let mut out = Vec::with_capacity(128 + self.bytes + 96 * self.events);
+        match media {
+            Media::Json => self.json(&mut out),
+            Media::NdJson => self.lines(&mut out),
+        }
+        out.into()
+    }
+
+    fn json(&self, out: &mut Vec<u8>) {
+        out.push(b'{');
+        if let Some(gap) = &self.gap {
+            out.extend_from_slice(b"\"gap\":");
+            out.extend_from_slice(envelope::gap(gap).as_bytes());
+            out.push(b',');
+        }
+        out.extend_from_slice(b"\"events\":[");
+        let mut separator: &[u8] = b"";
+        for message in self.messages() {
+            out.extend_from_slice(separator);
+            out.extend_from_slice(&message);
+            separator = b",";
+        }
+        let (next, up_to_date, closed) = (self.next, self.up_to_date, self.closed);
+        out.extend_from_slice(
+            format!(r#"],"next":"{next}","upToDate":{up_to_date},"closed":{closed}}}"#).as_bytes(),
+        );
+    }
+
+    /// The messages of `realtime.v1`, one a line. The last has the place: `$end` of a closed source, `$live` at the
+    /// tail, `$ping` where the page was cut.
+    fn lines(&self, out: &mut Vec<u8>) {
+        let mut line = |message: &[u8]| {
+            out.extend_from_slice(message);
+            out.push(b'\n');
+        };
+        if let Some(gap) = self.gap {
+            line(Control::Gap(gap).message().as_bytes());
+        }
+        self.messages().for_each(|message| line(&message));
+        let last = match (self.closed, self.up_to_date) {
+            (true, _) => Control::End { cursor: Some(self.next), reason: EndReason::Closed, retry: None },
+            (false, true) => Control::Live(self.next),
+            (false, false) => Control::Ping(self.next),
+        };
+        line(last.message().as_bytes());
+    }
+
+    fn messages(&self) -> impl Iterator<Item = Bytes> + '_ {
+        self.batches.iter().flat_map(|batch| batch.encoded(envelope::FORMAT, envelope::event))
+    }
+}
+
+/// Weak comparison with a list, or `*` (RFC 9110, sections 8.8.3.2 and 13.1.2).
+fn matches(if_none_match: &[HeaderValue], etag: &HeaderValue) -> bool {
+    let opaque = |tag: &[u8]| tag.trim_ascii().strip_prefix(b"W/").unwrap_or(tag.trim_ascii()).to_vec();
+    let ours = opaque(etag.as_bytes());
+    let mut tags = if_none_match.iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    tags.any(|tag| tag.trim_ascii() == b"*" || opaque(tag) == ours)
+}

@@ -1,0 +1,64 @@
+use std::time::Duration;
+
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use realtime_core::Feed;
+
+use super::PollConfig;
+use crate::body::Body;
+use crate::mount::Away;
+use crate::negotiate::{Ask, Asked};
+use crate::page::{self, Media, Page};
+use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::uplink::Uplink;
+use crate::{observe, reject};
+
+/// Polling, as a part of a mount.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PollTransport(pub PollConfig);
+
+impl sealed::Sealed for PollTransport {}
+
+impl Transport for PollTransport {
+    const NAME: &'static str = "poll";
+    const METHODS: &'static [Method] = &[Method::GET];
+
+    fn asked(&self, ask: &Ask) -> Option<Asked> {
+        let (_, accepted) = Media::accepted(ask)?;
+        match ask.live.as_deref() {
+            Some("poll") => Some(Asked::OUTRIGHT),
+            Some(_) => None,
+            None => Some(Asked::by(accepted, page::rank(ask, accepted))),
+        }
+    }
+
+    fn is_unmistakable(&self, ask: &Ask) -> bool {
+        ask.live.as_deref() == Some("poll")
+    }
+
+    fn head(&self, ask: &Ask) -> Response<Body> {
+        let mut response = Response::new(Body::empty());
+        let media = Media::accepted(ask).map_or(Media::Json, |(media, _)| media);
+        response.headers_mut().insert(header::CONTENT_TYPE, media.content_type());
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(page::CACHE_CONTROL));
+        response
+    }
+
+    fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
+        reject::away(away.detail(), retry)
+    }
+
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
+        let Visit { ask, mut feed, opened, resumed, permit, .. } = visit;
+        let Some(opened) = opened else {
+            return reject::away(Away::Source.detail(), permit.config().retry).into();
+        };
+        let media = Media::accepted(&ask).map_or(Media::Json, |(media, _)| media);
+        observe::connected(&permit, &opened, resumed);
+        let mut page = Page::new(&opened);
+        let patience = permit.config().source_wait;
+        match page.fill(&mut feed, self.0.page, patience).await {
+            Ok(()) => page.answer(media, &ask.if_none_match, StatusCode::OK, &permit).into(),
+            Err(error) => page::failed(error, &permit).into(),
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Answers that say no: static problem details (RFC 9457), never an echo of what came in.
+
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Response, StatusCode};
+
+use crate::body::Body;
+use crate::timer::jittered;
+
+/// A problem with a title and, where it helps, what to do about it.
+pub(crate) fn problem(status: StatusCode, detail: &'static str) -> Response<Body> {
+    let title = status.canonical_reason().unwrap_or("Error");
+    let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
+    let mut response = Response::new(Body::from(body.to_string()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// 405, with the methods that would do (RFC 9110, section 15.5.6).
+pub(crate) fn method(allowed: &[Method]) -> Response<Body> {
+    let mut response =
+        problem(StatusCode::METHOD_NOT_ALLOWED, "this resource takes the methods named in Allow");
+    response.headers_mut().insert(ALLOW, allow(allowed));
+    response
+}
+
+/// 204 to OPTIONS, with the methods that would do.
+pub(crate) fn options(allowed: &[Method]) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow(allowed));
+    response
+}
+
+/// 503 with a jittered `Retry-After` in whole seconds, at least one.
+pub(crate) fn away(detail: &'static str, retry: Duration) -> Response<Body> {
+    let mut response = problem(StatusCode::SERVICE_UNAVAILABLE, detail);
+    response.headers_mut().insert(RETRY_AFTER, seconds(retry));
+    response
+}
+
+/// So many seconds from now, jittered and rounded up.
+pub(crate) fn seconds(pause: Duration) -> HeaderValue {
+    HeaderValue::from((jittered(pause).as_secs_f64().ceil() as u64).max(1))
+}
+
+fn allow(methods: &[Method]) -> HeaderValue {
+    let names: Vec<_> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::from_str(&names.join(", ")).unwrap_or(HeaderValue::from_static("GET"))
+}

@@ -1,0 +1,88 @@
+//! Where the cursor comes back in.
+
+use http::{HeaderMap, HeaderName};
+use realtime_core::Start;
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+
+/// The place a client came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Came {
+    /// None: the mount's default start holds.
+    Without,
+    /// With one that can be read.
+    With(Start),
+    /// With one that cannot, for this reason.
+    Malformed(&'static str),
+}
+
+/// The header wins over the query, and the loser is not looked at. `offsets` are the first two values of the query's
+/// `offset` and its aliases.
+pub(crate) fn came(headers: &HeaderMap, offsets: &[String]) -> Came {
+    let mut sent = headers.get_all(LAST_EVENT_ID).iter();
+    match (sent.next(), sent.next()) {
+        (Some(_), Some(_)) => return Came::Malformed("Last-Event-ID may be sent once"),
+        // A browser that has no place yet may send an empty one: it is as good as none.
+        (Some(id), None) if !id.is_empty() => return id.to_str().map_or(MALFORMED, read),
+        _ => {}
+    }
+    match offsets {
+        [] => Came::Without,
+        [offset] if offset.is_empty() => Came::Malformed("offset takes a cursor, -1, now or last-N"),
+        [offset] => read(offset),
+        _ => Came::Malformed("offset may be given once, under one name"),
+    }
+}
+
+fn read(text: &str) -> Came {
+    text.parse().map_or(MALFORMED, Came::With)
+}
+
+const MALFORMED: Came = Came::Malformed(
+    "not a cursor: send back one that the server gave, or -1, now or last-N with N from 1 to 10000",
+);
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use realtime_core::Cursor;
+
+    use super::*;
+
+    #[test]
+    fn the_header_wins_and_the_loser_is_not_parsed() {
+        let cursor = Cursor::new(1, 2);
+        let text = cursor.to_string();
+        let after = Came::With(Start::After(cursor));
+        let cases: [(&[&str], &[&str], Option<Came>); 13] = [
+            (&[], &[], Some(Came::Without)),
+            (&[&text], &[], Some(after)),
+            (&[&text], &["rubbish"], Some(after)),
+            (&[&text], &["", ""], Some(after)),
+            (&[""], &[], Some(Came::Without)),
+            (&[""], &[&text], Some(after)),
+            (&["", ""], &[], None),
+            (&["rubbish"], &[&text], None),
+            (&[], &["now"], Some(Came::With(Start::Live))),
+            (&[], &["-1"], Some(Came::With(Start::Earliest))),
+            (&[], &["last-3"], Some(Came::With(Start::Last(3)))),
+            (&[], &[""], None),
+            (&[], &[&text, &text], None),
+        ];
+        for (sent, offsets, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for id in sent {
+                headers.append(LAST_EVENT_ID, HeaderValue::from_str(id).unwrap());
+            }
+            let offsets: Vec<_> = offsets.iter().map(|offset| offset.to_string()).collect();
+            let came = came(&headers, &offsets);
+            match expected {
+                Some(expected) => assert_eq!(came, expected, "{sent:?} {offsets:?}"),
+                None => assert!(matches!(came, Came::Malformed(_)), "{sent:?} {offsets:?}"),
+            }
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(LAST_EVENT_ID, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+        assert!(matches!(super::came(&headers, &[]), Came::Malformed(_)));
+    }
+}

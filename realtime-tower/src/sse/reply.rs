@@ -1,0 +1,207 @@
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use realtime_core::envelope::{Control, EndReason};
+use realtime_core::{Batch, Feed, Payload, SourceError, SourceErrorKind};
+
+use super::codec;
+use super::config::{Data, Pings, SseConfig};
+use crate::body::Body;
+use crate::downlink::{Downlink, Message};
+use crate::endpoint::is_at_end;
+use crate::headers::{self, Tail};
+use crate::mount::Away;
+use crate::negotiate::{Accepted, Ask, Asked};
+use crate::observe;
+use crate::page;
+use crate::stats::add;
+use crate::timer::jittered;
+use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::uplink::Uplink;
+
+/// Server-Sent Events, as a part of a mount.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SseTransport(pub SseConfig);
+
+impl sealed::Sealed for SseTransport {}
+
+fn accepted(ask: &Ask) -> Option<Accepted> {
+    ask.accept.of("text", "event-stream")
+}
+
+fn head() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    headers::stream(response.headers_mut(), "text/event-stream");
+    response
+}
+
+impl Transport for SseTransport {
+    const NAME: &'static str = "sse";
+    const METHODS: &'static [Method] = &[Method::GET];
+    const IS_STREAM: bool = true;
+
+    fn asked(&self, ask: &Ask) -> Option<Asked> {
+        let accepted = accepted(ask)?;
+        match (ask.live.as_deref(), accepted) {
+            (Some("sse"), _) => Some(Asked::OUTRIGHT),
+            (Some(_), _) => None,
+            (None, Accepted::Named(_)) => Some(Asked::by(accepted, page::RANK_STREAM)),
+            (None, Accepted::Any(_)) => Some(Asked::by(accepted, page::RANK_LEAST)),
+        }
+    }
+
+    fn is_unmistakable(&self, ask: &Ask) -> bool {
+        match ask.live.as_deref() {
+            Some(live) => live == "sse",
+            None => matches!(accepted(ask), Some(Accepted::Named(_))),
+        }
+    }
+
+    fn head(&self, _: &Ask) -> Response<Body> {
+        head()
+    }
+
+    fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
+        let retry = jittered(retry);
+        let reason = if away == Away::Draining { EndReason::Drain } else { EndReason::Source };
+        let end = Control::End { cursor: None, reason, retry: Some(retry) };
+        let mut response = head();
+        *response.body_mut() = codec::end(&end, Some(retry)).into();
+        response
+    }
+
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
+        if let Some(opened) = visit.opened.filter(is_at_end) {
+            // A browser stops for good at a 204: there is nothing to come back for.
+            observe::connected(&visit.permit, &opened, visit.resumed);
+            add(&visit.permit.counters().empties, 1);
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            headers::place(response.headers_mut(), opened.cursor, Tail { up_to_date: true, closed: true });
+            return response.into();
+        }
+        let mut response = head();
+        if let Some(opened) = &visit.opened {
+            headers::place(response.headers_mut(), opened.cursor, Tail::default());
+        }
+        let retry = jittered(visit.permit.config().retry);
+        let (downlink, _) = visit.downlink(self.0.heartbeat);
+        let body = SseBody { downlink, config: self.0, ready: Ready::Piece(codec::preamble(retry)) };
+        *response.body_mut() = Body::stream(body);
+        response.into()
+    }
+}
+
+/// The body: messages as they come, shared bytes where they are events.
+struct SseBody<F> {
+    downlink: Downlink<F>,
+    config: SseConfig,
+    ready: Ready,
+}
+
+/// What is to be handed to the host before anything is asked for.
+enum Ready {
+    Nothing,
+    Piece(Bytes),
+    /// A batch, and how many of its events have gone out.
+    Batch(Batch, usize),
+    /// The last piece, perhaps empty.
+    Last(Bytes),
+    Done,
+}
+
+impl<F: Feed> SseBody<F> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            match std::mem::replace(&mut self.ready, Ready::Nothing) {
+                Ready::Piece(piece) => return Poll::Ready(Some(piece)),
+                Ready::Batch(batch, sent) => {
+                    if let Some(piece) = self.event(batch, sent) {
+                        return Poll::Ready(Some(piece));
+                    }
+                }
+                Ready::Last(piece) => {
+                    self.ready = Ready::Done;
+                    return Poll::Ready(Some(piece));
+                }
+                Ready::Done => {
+                    self.ready = Ready::Done;
+                    return Poll::Ready(None);
+                }
+                Ready::Nothing => {
+                    let message = ready!(self.downlink.poll_message(cx));
+                    self.ready = self.encode(message);
+                }
+            }
+        }
+    }
+
+    fn encode(&self, message: Message) -> Ready {
+        match message {
+            Message::Control(control) => Ready::Piece(codec::control(&control)),
+            Message::Events(batch) => Ready::Batch(batch, 0),
+            Message::Beat(place) => Ready::Piece(match (self.config.pings, place) {
+                (Pings::Events, Some(place)) => codec::control(&Control::Ping(place)),
+                (_, place) => codec::beat(place),
+            }),
+            Message::End(end) => Ready::Last(codec::end(&end.control(), end.retry)),
+        }
+    }
+
+    /// The next event of a batch; none when all have gone out.
+    fn event(&mut self, batch: Batch, sent: usize) -> Option<Bytes> {
+        let entry = batch.iter().nth(sent)?;
+        let piece = match self.config.data {
+            Data::Payload if matches!(entry.event().payload(), Payload::Binary(_)) => {
+                let error = SourceError::new(
+                    SourceErrorKind::Failed,
+                    "a binary event on an SSE mount whose data is the bare payload: choose Data::PayloadOrBase64 or \
+                     Data::Envelope",
+                );
+                observe::failed(self.downlink.permit(), &error);
+                // The place of the stream is behind this batch, the client's is before it.
+                self.downlink.forget_place();
+                let Message::End(end) = self.downlink.end(EndReason::Source, Some(&error)) else {
+                    return None;
+                };
+                self.ready = Ready::Done;
+                return Some(codec::end(&end.control(), end.retry));
+            }
+            Data::Payload | Data::PayloadOrBase64 => entry.encoded(codec::PAYLOAD, codec::payload),
+            Data::Envelope => entry.encoded(codec::ENVELOPE, codec::in_envelope),
+        };
+        self.ready = Ready::Batch(batch, sent + 1);
+        Some(piece)
+    }
+}
+
+impl<F: Feed> http_body::Body for SseBody<F> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let this = self.get_mut();
+        let piece = ready!(this.poll_piece(cx));
+        if let Some(piece) = &piece {
+            this.downlink.touched();
+            add(&this.downlink.permit().counters().bytes, piece.len() as u64);
+        }
+        Poll::Ready(piece.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.ready, Ready::Done)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}

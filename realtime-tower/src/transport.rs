@@ -1,0 +1,241 @@
+//! What a transport is to the spine, and how a mount has several.
+//!
+//! A transport reads a request's facts, may refuse it before a source is made, and answers a visit. It spawns nothing:
+//! what has to run on after the answer's head is handed back as a task. Everything else - authorisation, the cursor,
+//! limits, draining, the uplink by POST - is the spine's.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Extensions, Method, Response};
+use realtime_core::{Feed, Opened};
+
+use crate::body::Body;
+use crate::downlink::Downlink;
+use crate::mount::{Away, Permit};
+use crate::negotiate::{Ask, Asked};
+use crate::upgrade::Upgrade;
+use crate::uplink::Uplink;
+
+/// One way of answering a request from a source.
+///
+/// The four of this crate are [`PollTransport`](crate::PollTransport), [`LongPollTransport`](crate::LongPollTransport),
+/// [`SseTransport`](crate::SseTransport) and [`WebSocketTransport`](crate::WebSocketTransport); the trait is closed
+/// until a transport outside has shown what it needs.
+pub trait Transport: sealed::Sealed + Send + Sync + 'static {
+    /// Its name in figures and logs.
+    const NAME: &'static str;
+    /// The methods that reach it.
+    const METHODS: &'static [Method];
+    /// Whether a page of another origin is to be kept out, because CORS does not.
+    const IS_GUARDED: bool = false;
+    /// Whether it answers before a slow source has opened.
+    const IS_STREAM: bool = false;
+
+    /// How strongly a request asks for it.
+    fn asked(&self, ask: &Ask) -> Option<Asked>;
+
+    /// Whether a request asks for it so plainly that a layer may take it from the service inside.
+    fn is_unmistakable(&self, ask: &Ask) -> bool;
+
+    /// Looks at the request before a source is made.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn check(&self, _: &Ask) -> Result<(), Response<Body>> {
+        Ok(())
+    }
+
+    /// The head of the answer to HEAD: as that of GET, without a place.
+    fn head(&self, ask: &Ask) -> Response<Body>;
+
+    /// What is said when a reader cannot be let in now. It must not cost the client its place.
+    fn away(&self, ask: &Ask, away: Away, retry: Duration) -> Response<Body>;
+
+    /// Answers.
+    fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> impl Future<Output = Answer> + Send;
+}
+
+pub(crate) mod sealed {
+    pub trait Sealed {}
+}
+
+/// A request that was let in, with its feed.
+pub struct Visit<F, U> {
+    pub(crate) ask: Ask,
+    pub(crate) feed: Pin<Box<F>>,
+    /// What the feed opened with; none where the source is slow and the transport streams.
+    pub(crate) opened: Option<Opened>,
+    /// Whether the client came with a cursor.
+    pub(crate) resumed: bool,
+    pub(crate) uplink: U,
+    pub(crate) permit: Permit,
+    pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) extensions: Arc<Extensions>,
+}
+
+impl<F: Feed, U> Visit<F, U> {
+    /// The messages of a stream, and what is left for whoever writes them.
+    pub(crate) fn downlink(self, heartbeat: Duration) -> (Downlink<F>, Rest<U>) {
+        let downlink = Downlink::new(self.feed, self.opened, self.permit, self.resumed, heartbeat);
+        (downlink, Rest { uplink: self.uplink, extensions: self.extensions })
+    }
+}
+
+impl<F, U> std::fmt::Debug for Visit<F, U> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Visit").field("ask", &self.ask).field("opened", &self.opened).finish_non_exhaustive()
+    }
+}
+
+/// What of a visit is no part of its downlink.
+pub(crate) struct Rest<U> {
+    pub(crate) uplink: U,
+    pub(crate) extensions: Arc<Extensions>,
+}
+
+/// An answer: its head and body, and what has to run on behind it.
+pub struct Answer {
+    pub(crate) response: Response<Body>,
+    pub(crate) task: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl From<Response<Body>> for Answer {
+    fn from(response: Response<Body>) -> Self {
+        Self { response, task: None }
+    }
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("response", &self.response).finish_non_exhaustive()
+    }
+}
+
+/// The transports of a mount: a tuple of one to six.
+pub trait Transports: sealed::Sealed + Send + Sync + 'static {
+    /// Their names, in order.
+    const NAMES: &'static [&'static str];
+
+    /// The transport that a request asks for most; of two alike, the first.
+    fn choose(&self, ask: &Ask) -> Option<usize>;
+
+    /// Whether a request plainly asks for one of them.
+    fn is_unmistakable(&self, ask: &Ask) -> bool;
+
+    /// [`Transport::METHODS`] of all.
+    fn methods(&self) -> Vec<Method>;
+
+    /// [`Transport::IS_GUARDED`] of one.
+    fn is_guarded(&self, index: usize) -> bool;
+
+    /// [`Transport::IS_STREAM`] of one.
+    fn is_stream(&self, index: usize) -> bool;
+
+    /// [`Transport::check`] of one.
+    ///
+    /// # Errors
+    /// The refusal.
+    fn check(&self, index: usize, ask: &Ask) -> Result<(), Response<Body>>;
+
+    /// [`Transport::head`] of one.
+    fn head(&self, index: usize, ask: &Ask) -> Response<Body>;
+
+    /// [`Transport::away`] of one.
+    fn away(&self, index: usize, ask: &Ask, away: Away, retry: Duration) -> Response<Body>;
+
+    /// [`Transport::answer`] of one.
+    fn answer<F: Feed, U: Uplink>(
+        &self,
+        index: usize,
+        visit: Visit<F, U>,
+    ) -> impl Future<Output = Answer> + Send;
+}
+
+macro_rules! transports {
+    ($($T:ident $i:tt),+; $last:ident $l:tt) => {
+        impl<$($T: Transport,)+ $last: Transport> sealed::Sealed for ($($T,)+ $last,) {}
+
+        transports!(@impl $($T $i,)+ ; $last $l);
+    };
+    (; $last:ident $l:tt) => {
+        impl<$last: Transport> sealed::Sealed for ($last,) {}
+
+        transports!(@impl ; $last $l);
+    };
+    // The last one stands for every other index: there is none.
+    (@impl $($T:ident $i:tt,)* ; $last:ident $l:tt) => {
+        impl<$($T: Transport,)* $last: Transport> Transports for ($($T,)* $last,) {
+            const NAMES: &'static [&'static str] = &[$($T::NAME,)* $last::NAME];
+
+            fn choose(&self, ask: &Ask) -> Option<usize> {
+                let asked = [$(self.$i.asked(ask),)* self.$l.asked(ask)];
+                let strongest = *asked.iter().flatten().max()?;
+                asked.iter().position(|asked| *asked == Some(strongest))
+            }
+
+            fn is_unmistakable(&self, ask: &Ask) -> bool {
+                $(self.$i.is_unmistakable(ask) ||)* self.$l.is_unmistakable(ask)
+            }
+
+            fn methods(&self) -> Vec<Method> {
+                let mut methods = vec![Method::GET, Method::HEAD];
+                for all in [$($T::METHODS,)* $last::METHODS] {
+                    methods.extend(all.iter().filter(|m| **m != Method::GET && **m != Method::HEAD).cloned());
+                }
+                methods
+            }
+
+            fn is_guarded(&self, index: usize) -> bool {
+                match index {
+                    $($i => $T::IS_GUARDED,)*
+                    _ => $last::IS_GUARDED,
+                }
+            }
+
+            fn is_stream(&self, index: usize) -> bool {
+                match index {
+                    $($i => $T::IS_STREAM,)*
+                    _ => $last::IS_STREAM,
+                }
+            }
+
+            fn check(&self, index: usize, ask: &Ask) -> Result<(), Response<Body>> {
+                match index {
+                    $($i => self.$i.check(ask),)*
+                    _ => self.$l.check(ask),
+                }
+            }
+
+            fn head(&self, index: usize, ask: &Ask) -> Response<Body> {
+                match index {
+                    $($i => self.$i.head(ask),)*
+                    _ => self.$l.head(ask),
+                }
+            }
+
+            fn away(&self, index: usize, ask: &Ask, away: Away, retry: Duration) -> Response<Body> {
+                match index {
+                    $($i => self.$i.away(ask, away, retry),)*
+                    _ => self.$l.away(ask, away, retry),
+                }
+            }
+
+            async fn answer<F: Feed, U: Uplink>(&self, index: usize, visit: Visit<F, U>) -> Answer {
+                match index {
+                    $($i => self.$i.answer(visit).await,)*
+                    _ => self.$l.answer(visit).await,
+                }
+            }
+        }
+    };
+}
+
+transports!(; A 0);
+transports!(A 0; B 1);
+transports!(A 0, B 1; C 2);
+transports!(A 0, B 1, C 2; D 3);
+transports!(A 0, B 1, C 2, D 3; E 4);
+transports!(A 0, B 1, C 2, D 3, E 4; G 5);

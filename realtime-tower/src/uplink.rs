@@ -1,0 +1,289 @@
+//! What clients send, and who handles it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Extensions, StatusCode};
+use realtime_core::{DEFAULT_NAME, Event, Payload};
+use serde::de::DeserializeOwned;
+use tower_service::Service;
+
+/// A message from a client, by WebSocket or by POST.
+///
+/// ```
+/// use realtime_tower::Inbound;
+///
+/// let message = Inbound::text("hello");
+/// assert_eq!(message.as_str(), Some("hello"));
+/// assert_eq!(message.name(), "message");
+/// ```
+#[derive(Debug, Clone)]
+pub struct Inbound {
+    name: Cow<'static, str>,
+    payload: Payload,
+    extensions: Arc<Extensions>,
+}
+
+impl Inbound {
+    pub(crate) fn new(name: Option<String>, payload: Payload, extensions: Arc<Extensions>) -> Self {
+        Self { name: name.map_or(Cow::Borrowed(DEFAULT_NAME), Cow::Owned), payload, extensions }
+    }
+
+    /// A text message, for tests of a handler.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self::new(None, Payload::Text(text.into().into()), Arc::default())
+    }
+
+    /// What the client calls it; `message` where it does not.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it carries.
+    pub fn payload(&self) -> &Payload {
+        &self.payload
+    }
+
+    /// The payload as text: the JSON text of a JSON payload, nothing for a binary one.
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.payload {
+            Payload::Binary(_) => None,
+            payload => std::str::from_utf8(payload.bytes()).ok(),
+        }
+    }
+
+    /// The payload as a value.
+    ///
+    /// # Errors
+    /// It is not the JSON of a `T`; as an answer this is 422.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T, UplinkError> {
+        serde_json::from_slice(self.payload.bytes()).map_err(|_| {
+            UplinkError::new(StatusCode::UNPROCESSABLE_ENTITY, "not the JSON that is expected here")
+        })
+    }
+
+    /// What the layers in front of the mount put into the request, for example who the user is.
+    pub fn extensions(&self) -> &Extensions {
+        &self.extensions
+    }
+}
+
+/// A handler's answer to one client: a payload, or none.
+///
+/// ```
+/// use realtime_tower::{IntoReply, Reply};
+///
+/// let reply: Reply = "Roger that!".into_reply()?;
+/// let nothing: Reply = ().into_reply()?;
+/// # Ok::<(), realtime_tower::UplinkError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Reply(pub(crate) Option<Payload>);
+
+/// A handler's refusal: a status and a title, both for the client to see.
+///
+/// ```
+/// use http::StatusCode;
+/// use realtime_tower::UplinkError;
+///
+/// let error = UplinkError::new(StatusCode::TOO_MANY_REQUESTS, "one message a second, please");
+/// assert_eq!(error.status(), StatusCode::TOO_MANY_REQUESTS);
+/// ```
+#[derive(Debug, Clone)]
+pub struct UplinkError {
+    status: StatusCode,
+    title: Cow<'static, str>,
+}
+
+impl UplinkError {
+    /// A refusal. The status is one of an error; any other is sent as 500.
+    pub fn new(status: StatusCode, title: impl Into<Cow<'static, str>>) -> Self {
+        let is_error = status.is_client_error() || status.is_server_error();
+        let status = if is_error { status } else { StatusCode::INTERNAL_SERVER_ERROR };
+        Self { status, title: title.into() }
+    }
+
+    /// The status of a POST, and a member of the `$reply`.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// What the client is told.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+}
+
+impl fmt::Display for UplinkError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status.as_u16(), self.title)
+    }
+}
+
+impl std::error::Error for UplinkError {}
+
+/// What a handler may return: nothing, text, bytes, JSON, an event's payload, or any of these perhaps.
+pub trait IntoReply {
+    /// The reply, or the refusal.
+    ///
+    /// # Errors
+    /// The handler refused.
+    fn into_reply(self) -> Result<Reply, UplinkError>;
+}
+
+impl IntoReply for () {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        Ok(Reply(None))
+    }
+}
+
+impl IntoReply for Reply {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        Ok(self)
+    }
+}
+
+impl IntoReply for String {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        Ok(Reply(Some(Payload::Text(self.into()))))
+    }
+}
+
+impl IntoReply for &str {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        self.to_owned().into_reply()
+    }
+}
+
+impl IntoReply for Bytes {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        Ok(Reply(Some(Payload::Binary(self))))
+    }
+}
+
+impl IntoReply for serde_json::Value {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        Ok(Reply(Some(Payload::Json(self.to_string().into()))))
+    }
+}
+
+impl IntoReply for Event {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        Ok(Reply(Some(self.payload().clone())))
+    }
+}
+
+impl<R: IntoReply> IntoReply for Option<R> {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        self.map_or(Ok(Reply(None)), R::into_reply)
+    }
+}
+
+impl<R: IntoReply, E: Into<UplinkError>> IntoReply for Result<R, E> {
+    fn into_reply(self) -> Result<Reply, UplinkError> {
+        self.map_err(E::into).and_then(R::into_reply)
+    }
+}
+
+/// Handles what clients send: any [`Service`] of an [`Inbound`] whose response turns into a [`Reply`]. An alias with a
+/// blanket impl; [`uplink_fn`] makes one of a function.
+///
+/// Messages of one connection are handled in order, one at a time, and never hold up what goes down. At most
+/// [`WAITING_MAX`] wait; then no more are read. A handler that panics closes that connection alone.
+pub trait Uplink: Clone + Send + Sync + 'static {
+    /// Handles one message.
+    fn handle(
+        &mut self,
+        message: Inbound,
+    ) -> impl Future<Output = Result<Reply, UplinkError>> + Send + 'static;
+
+    /// Whether there is a handler at all.
+    fn is_there(&self) -> bool {
+        true
+    }
+}
+
+/// Messages of one connection that wait for the handler, besides the one it has.
+pub const WAITING_MAX: usize = 16;
+
+impl<S> Uplink for S
+where
+    S: Service<Inbound> + Clone + Send + Sync + 'static,
+    S::Response: IntoReply,
+    S::Error: Into<UplinkError>,
+    S::Future: Send + 'static,
+{
+    fn handle(
+        &mut self,
+        message: Inbound,
+    ) -> impl Future<Output = Result<Reply, UplinkError>> + Send + 'static {
+        let mut service = self.clone();
+        async move {
+            // A service is asked whether it is ready before each call.
+            std::future::poll_fn(|cx| service.poll_ready(cx)).await.map_err(Into::into)?;
+            let called = service.call(message);
+            drop(service);
+            called.await.into_reply()
+        }
+    }
+}
+
+/// No handler: a POST is 405, a message is answered with an error.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoUplink;
+
+impl Uplink for NoUplink {
+    fn handle(&mut self, _: Inbound) -> impl Future<Output = Result<Reply, UplinkError>> + Send + 'static {
+        std::future::ready(Err(UplinkError::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "this stream takes no messages",
+        )))
+    }
+
+    fn is_there(&self) -> bool {
+        false
+    }
+}
+
+/// An uplink of a function.
+///
+/// ```
+/// use realtime_tower::{Inbound, uplink_fn};
+///
+/// let echo = uplink_fn(|message: Inbound| async move { message.as_str().map(|text| format!("Roger that! {text}")) });
+/// # drop(echo);
+/// ```
+pub fn uplink_fn<F, Fut>(handle: F) -> UplinkFn<F>
+where
+    F: FnMut(Inbound) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: IntoReply> + Send + 'static,
+{
+    UplinkFn(handle)
+}
+
+/// The uplink that [`uplink_fn`] makes.
+#[derive(Clone)]
+pub struct UplinkFn<F>(F);
+
+impl<F> fmt::Debug for UplinkFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UplinkFn")
+    }
+}
+
+impl<F, Fut> Uplink for UplinkFn<F>
+where
+    F: FnMut(Inbound) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output: IntoReply> + Send + 'static,
+{
+    fn handle(
+        &mut self,
+        message: Inbound,
+    ) -> impl Future<Output = Result<Reply, UplinkError>> + Send + 'static {
+        let handled = (self.0)(message);
+        async move { handled.await.into_reply() }
+    }
+}

@@ -1,0 +1,104 @@
+//! The connection under a WebSocket, once HTTP has let go of it.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::upgrade::Upgraded;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::upgrade::Upgrade;
+
+/// A connection. The socket itself where it can be had: then hyper's buffers are gone.
+#[derive(Debug)]
+pub(super) enum Io {
+    Tcp(TcpStream),
+    Host(TokioIo<Upgraded>),
+    Test(DuplexStream),
+}
+
+/// The connection, and what the client sent behind its request.
+///
+/// # Errors
+/// The host does not give it, or the client has gone.
+pub(super) async fn connection(upgrade: Upgrade) -> Result<(Io, Bytes), hyper::Error> {
+    let upgraded = match upgrade {
+        Upgrade::Test(duplex) => return Ok((Io::Test(duplex), Bytes::new())),
+        Upgrade::Host(upgrade) => upgrade.await?,
+    };
+    // hyper-util's server wraps the connection once more, hyper's own does not.
+    let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+        Ok(parts) => return Ok((Io::Tcp(parts.io.into_inner()), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
+    Ok(match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => (Io::Tcp(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => (Io::Host(TokioIo::new(upgraded)), Bytes::new()),
+    })
+}
+
+/// Bytes that one read takes: a buffer on the stack, so that an idle connection holds none.
+const READ_BYTES: usize = 4 * 1024;
+
+/// Slices that one write takes.
+const SLICES: usize = 32;
+
+impl Io {
+    /// Reads once and hands what came to `take`; zero bytes are the end.
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
+        let mut buffer = ReadBuf::uninit(&mut bytes);
+        ready!(match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
+            Self::Host(io) => Pin::new(io).poll_read(cx, &mut buffer),
+            Self::Test(io) => Pin::new(io).poll_read(cx, &mut buffer),
+        })?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Writes once, as much of the pieces as goes.
+    pub(super) fn poll_write<'a>(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: impl Iterator<Item = &'a Bytes>,
+    ) -> Poll<io::Result<usize>> {
+        let mut slices = [io::IoSlice::new(&[]); SLICES];
+        let mut used = 0;
+        for (slice, piece) in slices.iter_mut().zip(pieces) {
+            *slice = io::IoSlice::new(piece.chunk());
+            used += 1;
+        }
+        let slices = &slices[..used];
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Self::Host(io) => Pin::new(io).poll_write_vectored(cx, slices),
+            Self::Test(io) => Pin::new(io).poll_write_vectored(cx, slices),
+        }
+    }
+
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Host(io) => Pin::new(io).poll_flush(cx),
+            Self::Test(io) => Pin::new(io).poll_flush(cx),
+        }
+    }
+
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Host(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Test(io) => Pin::new(io).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Messages up: read one by one, handled in order, answered to that client alone.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Extensions, StatusCode};
+use realtime_core::{Payload, envelope};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::codec;
+use crate::uplink::{Inbound, Reply, Uplink, UplinkError, WAITING_MAX};
+
+/// How messages look on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// An envelope a message, controls included.
+    V1,
+    /// The payload alone.
+    Bare,
+}
+
+/// The messages of one connection that wait for the handler, and the one it has.
+pub(super) struct Messages<U> {
+    uplink: U,
+    extensions: Arc<Extensions>,
+    mode: Mode,
+    waiting: VecDeque<Asked>,
+    running: Option<Running>,
+}
+
+struct Running {
+    reference: Option<Box<RawValue>>,
+    handled: Handled,
+}
+
+type Handled = Pin<Box<dyn Future<Output = Result<Reply, UplinkError>> + Send>>;
+
+struct Asked {
+    reference: Option<Box<RawValue>>,
+    message: Result<Inbound, UplinkError>,
+}
+
+/// What `realtime.v1` sends up.
+#[derive(Deserialize)]
+struct Sent<'a> {
+    #[serde(rename = "ref", borrow)]
+    reference: Option<&'a RawValue>,
+    event: Option<String>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// Bytes of a `ref`, which is sent back as it came.
+const REF_BYTES_MAX: usize = 128;
+
+impl<U: Uplink> Messages<U> {
+    pub(super) fn new(uplink: U, extensions: Arc<Extensions>, mode: Mode) -> Self {
+        Self { uplink, extensions, mode, waiting: VecDeque::new(), running: None }
+    }
+
+    /// Whether another message may be read.
+    pub(super) fn has_room(&self) -> bool {
+        self.waiting.len() < WAITING_MAX
+    }
+
+    pub(super) fn takes_any(&self) -> bool {
+        self.uplink.is_there()
+    }
+
+    pub(super) fn push(&mut self, payload: Payload) {
+        let asked = match (self.mode, payload) {
+            (Mode::V1, Payload::Text(text)) => self.read(&text),
+            (_, payload) => Asked { reference: None, message: Ok(self.inbound(None, payload)) },
+        };
+        self.waiting.push_back(asked);
+    }
+
+    fn inbound(&self, name: Option<String>, payload: Payload) -> Inbound {
+        Inbound::new(name, payload, self.extensions.clone())
+    }
+
+    fn read(&self, text: &Bytes) -> Asked {
+        let bad = |title| Err(UplinkError::new(StatusCode::BAD_REQUEST, title));
+        let Ok(sent) = serde_json::from_slice::<Sent<'_>>(text) else {
+            return Asked {
+                reference: None,
+                message: bad("a message is a JSON object with ref, event and data"),
+            };
+        };
+        let reference = sent.reference.filter(|reference| reference.get().len() <= REF_BYTES_MAX);
+        let message = match (reference, sent.reference) {
+            (None, Some(_)) => bad("ref takes at most 128 bytes"),
+            _ => {
+                let data = sent.data.map_or("null", RawValue::get);
+                Ok(self.inbound(sent.event, Payload::Json(text.slice_ref(data.as_bytes()))))
+            }
+        };
+        Asked { reference: reference.map(ToOwned::to_owned), message }
+    }
+
+    /// The next reply, as a frame; `Ready(None)` when a message needed none.
+    pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.running.is_none() {
+            let Some(Asked { reference, message }) = self.waiting.pop_front() else { return Poll::Pending };
+            let handled: Handled = match message {
+                Ok(message) => Box::pin(self.uplink.handle(message)),
+                Err(error) => Box::pin(std::future::ready(Err(error))),
+            };
+            self.running = Some(Running { reference, handled });
+            if self.waiting.is_empty() {
+                self.waiting = VecDeque::new();
+            }
+        }
+        let Some(running) = &mut self.running else { return Poll::Pending };
+        let Poll::Ready(reply) = running.handled.as_mut().poll(cx) else { return Poll::Pending };
+        let reference = self.running.take().and_then(|running| running.reference);
+        Poll::Ready(self.frame(reference.as_deref(), reply))
+    }
+
+    fn frame(&self, reference: Option<&RawValue>, reply: Result<Reply, UplinkError>) -> Option<Bytes> {
+        match (self.mode, reply) {
+            (Mode::V1, Ok(Reply(None))) if reference.is_none() => None,
+            (Mode::V1, reply) => Some(codec::text(&in_envelope(reference, &reply))),
+            (Mode::Bare, Ok(Reply(payload))) => payload.map(|payload| match payload {
+                Payload::Binary(bytes) => codec::binary(&bytes),
+                payload => codec::text(payload.bytes()),
+            }),
+            (Mode::Bare, Err(error)) => Some(codec::text(problem(&error).as_bytes())),
+        }
+    }
+}
+
+fn in_envelope(reference: Option<&RawValue>, reply: &Result<Reply, UplinkError>) -> Vec<u8> {
+    let mut out = vec![b'{'];
+    if let Some(reference) = reference {
+        out.extend_from_slice(b"\"ref\":");
+        out.extend_from_slice(reference.get().as_bytes());
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"event\":\"$reply\"");
+    match reply {
+        Ok(Reply(Some(payload))) => {
+            if matches!(payload, Payload::Binary(_)) {
+                out.extend_from_slice(b",\"encoding\":\"base64\"");
+            }
+            out.extend_from_slice(b",\"data\":");
+            envelope::write_payload(payload, &mut out);
+        }
+        Ok(Reply(None)) => out.extend_from_slice(b",\"data\":null"),
+        Err(error) => {
+            out.extend_from_slice(b",\"error\":");
+            out.extend_from_slice(problem(error).as_bytes());
+        }
+    }
+    out.push(b'}');
+    out
+}
+
+fn problem(error: &UplinkError) -> String {
+    serde_json::json!({ "status": error.status().as_u16(), "title": error.title() }).to_string()
+}

@@ -1,0 +1,119 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use realtime_core::Feed;
+
+use super::config::WebSocketConfig;
+use super::handshake::{self, Handshake, REALTIME_V1};
+use super::io;
+use super::messages::{Messages, Mode};
+use super::session::Session;
+use crate::body::Body;
+use crate::headers::{self, Tail};
+use crate::mount::Away;
+use crate::negotiate::{Ask, Asked};
+use crate::reject;
+use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::upgrade::Upgrade;
+use crate::uplink::Uplink;
+
+/// WebSockets, as a part of a mount.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct WebSocketTransport(pub WebSocketConfig);
+
+impl sealed::Sealed for WebSocketTransport {}
+
+fn upgrade(ask: &Ask) -> Option<&HeaderMap> {
+    let headers = ask.upgrade.as_deref()?;
+    (ask.version == Version::HTTP_11 && handshake::is_upgrade(ask.version, headers)).then_some(headers)
+}
+
+fn handshake(ask: &Ask) -> Result<Handshake, Box<Response<Body>>> {
+    let none = HeaderMap::new();
+    handshake::check(&ask.method, ask.version, upgrade(ask).unwrap_or(&none)).map_err(|refusal| {
+        let mut response = reject::problem(refusal.status(), refusal.reason());
+        response.headers_mut().extend(refusal.headers().iter().cloned());
+        Box::new(response)
+    })
+}
+
+impl Transport for WebSocketTransport {
+    const NAME: &'static str = "websocket";
+    const METHODS: &'static [Method] = &[Method::GET];
+    const IS_GUARDED: bool = true;
+    const IS_STREAM: bool = true;
+
+    fn asked(&self, ask: &Ask) -> Option<Asked> {
+        upgrade(ask).map(|_| Asked::OUTRIGHT)
+    }
+
+    fn is_unmistakable(&self, ask: &Ask) -> bool {
+        upgrade(ask).is_some()
+    }
+
+    fn check(&self, ask: &Ask) -> Result<(), Response<Body>> {
+        handshake(ask).map(|_| ()).map_err(|response| *response)
+    }
+
+    fn head(&self, ask: &Ask) -> Response<Body> {
+        // An upgrade by HEAD is refused by the check before.
+        handshake(ask).map_or_else(|response| *response, |_| reject::method(Self::METHODS))
+    }
+
+    fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
+        reject::away(away.detail(), retry)
+    }
+
+    async fn answer<F: Feed, U: Uplink>(&self, mut visit: Visit<F, U>) -> Answer {
+        let Handshake { accept, protocol } = match handshake(&visit.ask) {
+            Ok(handshake) => handshake,
+            Err(response) => return (*response).into(),
+        };
+        let Some(upgrade) = visit.upgrade.take() else {
+            tracing::error!(
+                "the host gives no upgrade: serve with upgrades, and let no layer take OnUpgrade away"
+            );
+            let detail = "this server does not give connections away";
+            return reject::problem(StatusCode::NOT_IMPLEMENTED, detail).into();
+        };
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let head = response.headers_mut();
+        head.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        head.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        head.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        if let Some(protocol) = protocol {
+            head.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
+        }
+        if let Some(opened) = &visit.opened {
+            headers::place(head, opened.cursor, Tail::default());
+        }
+        let mode = if protocol == Some(REALTIME_V1) { Mode::V1 } else { Mode::Bare };
+        let task = Box::pin(session(upgrade, visit, mode, self.0));
+        Answer { response, task: Some(task) }
+    }
+}
+
+/// Subscribed before the 101 goes out: what is published in between is in the feed.
+fn session<F: Feed, U: Uplink>(
+    upgrade: Upgrade,
+    visit: Visit<F, U>,
+    mode: Mode,
+    config: WebSocketConfig,
+) -> impl Future<Output = ()> + Send {
+    let (downlink, rest) = visit.downlink(config.heartbeat);
+    let messages = Messages::new(rest.uplink, rest.extensions, mode);
+    async move {
+        let (io, sent): (_, Bytes) = match io::connection(upgrade).await {
+            Ok(connection) => connection,
+            Err(error) => {
+                tracing::debug!(error = %error, "the connection was not given away");
+                return;
+            }
+        };
+        let mut session = Session::new(io, sent, downlink, messages, mode, config);
+        std::future::poll_fn(|cx| session.poll_over(cx)).await;
+    }
+}

@@ -1,0 +1,379 @@
+//! One open WebSocket: a loop over what came in, what is handled, what goes out, and three timers.
+//!
+//! ```text
+//!             ┌────────── io ──────────┐
+//!  assembler ─┤ messages, pings, Close │            a turn does each of these once and goes round
+//!  messages ──┤ replies                ├─► outbox   while any of them moved something
+//!  downlink ──┤ events, controls, end  │
+//!             └────────────────────────┘
+//! ```
+
+use std::io;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use realtime_core::envelope::{Control, EndReason};
+use realtime_core::{Cursor, Feed, Payload, SourceErrorKind};
+use tokio::time::Instant;
+
+use super::codec::{self, code};
+use super::config::WebSocketConfig;
+use super::frames;
+use super::inbound::{Assembler, InboundLimits, Item, Violation};
+use super::io::Io;
+use super::messages::{Messages, Mode};
+use super::outbox::Outbox;
+use crate::downlink::{Downlink, End, Message};
+use crate::stats::add;
+use crate::timer::{Deadline, now};
+use crate::uplink::Uplink;
+
+/// One open WebSocket.
+pub(super) struct Session<F, U> {
+    io: Io,
+    assembler: Assembler,
+    messages: Messages<U>,
+    downlink: Downlink<F>,
+    outbox: Outbox,
+    mode: Mode,
+    config: WebSocketConfig,
+    phase: Phase,
+    alive: Alive,
+    controls: Allowance,
+    deadline: Deadline,
+}
+
+/// How far the closing handshake has got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// Our Close is on its way; the peer's is awaited, and what else it sends is not looked at.
+    Closing,
+    /// Both have been sent: write what is left, and hang up.
+    Done,
+}
+
+/// What the one timer of a connection is for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Alive {
+    /// Until the next ping. Nothing waits to be written.
+    Quiet,
+    /// A ping has gone out and nothing has come since.
+    Asked,
+    /// The peer takes nothing of what is written.
+    Stalled,
+}
+
+/// Control frames a peer may still send.
+#[derive(Debug)]
+struct Allowance {
+    left: f64,
+    at: Instant,
+}
+
+/// What a turn came to.
+enum Turn {
+    Moved,
+    Rested,
+    Over,
+}
+
+impl<F: Feed, U: Uplink> Session<F, U> {
+    /// `sent` is what the client sent right behind its request.
+    pub(super) fn new(
+        io: Io,
+        sent: Bytes,
+        downlink: Downlink<F>,
+        messages: Messages<U>,
+        mode: Mode,
+        config: WebSocketConfig,
+    ) -> Self {
+        let message_bytes_max = downlink.permit().config().message_bytes_max;
+        let limits = InboundLimits { message_bytes_max, fragments_max: config.fragments_max };
+        let mut assembler = Assembler::new(limits);
+        assembler.feed(&sent);
+        Self {
+            io,
+            assembler,
+            messages,
+            downlink,
+            outbox: Outbox::default(),
+            mode,
+            config,
+            phase: Phase::Open,
+            alive: Alive::Quiet,
+            controls: Allowance { left: config.controls_burst.into(), at: now() },
+            deadline: Deadline::after(config.ping),
+        }
+    }
+
+    fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
+        let mut moved = self.take_in();
+        moved |= self.reply(cx);
+        moved |= self.gather(cx);
+        moved |= self.write(cx)?;
+        if self.phase == Phase::Done && self.outbox.is_empty() {
+            return Ok(Turn::Over);
+        }
+        match self.read(cx)? {
+            Turn::Moved => moved = true,
+            Turn::Rested => {}
+            Turn::Over => return Ok(Turn::Over),
+        }
+        if self.deadline.poll_due(cx).is_ready() {
+            if self.phase == Phase::Closing || self.is_dead() {
+                return Ok(Turn::Over);
+            }
+            moved = true;
+        }
+        Ok(if moved { Turn::Moved } else { Turn::Rested })
+    }
+
+    // ---- in
+
+    fn read(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
+        // What has been read is taken in first; a handler that is behind stops the reading, not the writing.
+        if self.phase == Phase::Open && !self.messages.has_room() {
+            return Ok(Turn::Rested);
+        }
+        let Self { io, assembler, phase, .. } = self;
+        let read = io.poll_read(cx, |bytes| {
+            if *phase != Phase::Done {
+                assembler.feed(bytes);
+            }
+        })?;
+        Ok(match read {
+            Poll::Pending => Turn::Rested,
+            Poll::Ready(0) => Turn::Over,
+            Poll::Ready(_) => {
+                self.heard();
+                Turn::Moved
+            }
+        })
+    }
+
+    /// Any byte is a sign of life.
+    fn heard(&mut self) {
+        if self.alive == Alive::Asked {
+            self.alive = Alive::Quiet;
+            self.deadline.restart(self.config.ping);
+        }
+    }
+
+    /// Looks at what has been read, as long as there is room for what it asks.
+    fn take_in(&mut self) -> bool {
+        let mut moved = false;
+        while self.phase != Phase::Done && (self.phase == Phase::Closing || self.messages.has_room()) {
+            match self.assembler.next_item() {
+                Ok(None) => break,
+                Ok(Some(item)) => self.take(item),
+                Err(Violation { code, reason }) => {
+                    tracing::debug!(code, reason, "a client broke the protocol");
+                    self.refuse(code);
+                }
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Close { code, .. } => {
+                self.outbox.close_now(codec::close_reply(code));
+                self.phase = Phase::Done;
+            }
+            // Behind our own Close only the peer's counts.
+            _ if self.phase != Phase::Open => {}
+            Item::Text(text) => self.message(Payload::Text(text)),
+            Item::Binary(bytes) => self.message(Payload::Binary(bytes)),
+            Item::Ping(payload) => {
+                if self.may_control() {
+                    self.outbox.pong(codec::pong(&payload));
+                }
+            }
+            Item::Pong(_) => {
+                self.may_control();
+            }
+        }
+    }
+
+    fn message(&mut self, payload: Payload) {
+        add(&self.downlink.permit().counters().messages, 1);
+        if self.mode == Mode::Bare && !self.messages.takes_any() {
+            self.refuse(code::UNSUPPORTED);
+        } else {
+            self.messages.push(payload);
+        }
+    }
+
+    fn may_control(&mut self) -> bool {
+        let may = self.controls.take(self.config);
+        if !may {
+            self.refuse(code::POLICY);
+        }
+        may
+    }
+
+    // ---- out
+
+    /// Replies wait while the peer takes nothing: then the handler does too, and the reading in the end.
+    fn reply(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while self.phase == Phase::Open
+            && self.outbox.has_room()
+            && let Poll::Ready(reply) = self.messages.poll_reply(cx)
+        {
+            if let Some(frame) = reply {
+                self.outbox.push(frame);
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Takes what the downlink has, as long as the outbox has room.
+    fn gather(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut moved = false;
+        while self.phase == Phase::Open
+            && self.outbox.has_room()
+            && let Poll::Ready(message) = self.downlink.poll_message(cx)
+        {
+            moved = true;
+            match message {
+                Message::Events(batch) => {
+                    let (format, encode) = frames::of(self.mode);
+                    batch.encoded(format, encode).for_each(|frame| self.outbox.push(frame));
+                }
+                Message::Control(Control::Gap(gap)) if self.mode == Mode::Bare => {
+                    self.close(code::GAP, Some(gap.to));
+                }
+                Message::Control(control) => self.say(&control),
+                Message::Beat(Some(place)) if self.mode == Mode::V1 => self.say(&Control::Ping(place)),
+                Message::Beat(_) => self.outbox.push(codec::ping(b"")),
+                Message::End(end) => self.end(&end),
+            }
+        }
+        moved
+    }
+
+    fn say(&mut self, control: &Control) {
+        if self.mode == Mode::V1 {
+            self.outbox.push(codec::text(control.message().as_bytes()));
+        }
+    }
+
+    fn end(&mut self, end: &End) {
+        let code = match (end.reason, end.failure) {
+            (EndReason::Drain, _) => code::DRAIN,
+            (EndReason::Source, Some(SourceErrorKind::Unavailable)) => code::OVERLOAD,
+            (EndReason::Source, _) => code::SOURCE_FAILED,
+            (EndReason::Expired, _) => code::EXPIRED,
+            (EndReason::Slow, _) => code::SLOW,
+            _ => code::END,
+        };
+        self.say(&end.control());
+        self.close(code, end.cursor);
+    }
+
+    /// Closes behind what waits to be written; the reason is the client's place then.
+    fn close(&mut self, code: u16, place: Option<Cursor>) {
+        let reason = place.map(|place| place.to_string()).unwrap_or_default();
+        self.outbox.close(codec::close(code, &reason));
+        if self.phase == Phase::Open {
+            self.phase = Phase::Closing;
+            self.deadline.restart(self.config.close_wait);
+        }
+    }
+
+    /// Closes because of what the client did.
+    fn refuse(&mut self, code: u16) {
+        self.close(code, self.downlink.place());
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.outbox.is_empty() {
+            return Ok(false);
+        }
+        let mut wrote = 0;
+        let written = self.outbox.poll_write(&mut self.io, cx, &mut wrote);
+        if wrote > 0 {
+            add(&self.downlink.permit().counters().bytes, wrote as u64);
+            self.downlink.touched();
+        }
+        match written {
+            Poll::Ready(result) => {
+                result?;
+                if self.alive == Alive::Stalled && self.phase == Phase::Open {
+                    self.alive = Alive::Quiet;
+                    self.deadline.restart(self.config.ping);
+                }
+            }
+            Poll::Pending if self.phase == Phase::Open && (wrote > 0 || self.alive != Alive::Stalled) => {
+                self.alive = Alive::Stalled;
+                self.deadline.restart(self.config.write_wait);
+            }
+            Poll::Pending => {}
+        }
+        Ok(wrote > 0)
+    }
+
+    /// The timer of an open connection has run out: asks for a sign of life, or says that there is none.
+    fn is_dead(&mut self) -> bool {
+        match self.alive {
+            Alive::Quiet => {
+                self.outbox.push(codec::ping(b""));
+                // Nobody hears an answer while the reading rests.
+                let (alive, wait) = if self.messages.has_room() {
+                    (Alive::Asked, self.config.pong_wait)
+                } else {
+                    (Alive::Quiet, self.config.ping)
+                };
+                self.alive = alive;
+                self.deadline.restart(wait);
+                false
+            }
+            Alive::Asked => {
+                tracing::debug!("a peer gives no sign of life");
+                true
+            }
+            Alive::Stalled => {
+                self.downlink.forget_place();
+                let _ = self.downlink.end(EndReason::Slow, None);
+                true
+            }
+        }
+    }
+}
+
+impl Allowance {
+    fn take(&mut self, config: WebSocketConfig) -> bool {
+        let now = now();
+        let earned = (now - self.at).as_secs_f64() * f64::from(config.controls_per_second);
+        self.left = (self.left + earned).min(config.controls_burst.into());
+        self.at = now;
+        self.left -= 1.0;
+        self.left >= 0.0
+    }
+}
+
+impl<F: Feed, U: Uplink> Session<F, U> {
+    /// Goes round until the connection has ended.
+    pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match self.turn(cx) {
+                Ok(Turn::Moved) => {}
+                Ok(Turn::Rested) => return Poll::Pending,
+                Ok(Turn::Over) => {
+                    // Whether the peer sees the end of the connection is its own affair now.
+                    let _ = self.io.poll_shutdown(cx);
+                    return Poll::Ready(());
+                }
+                Err(error) => {
+                    tracing::debug!(error = %error, "a connection broke off");
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
