@@ -8,6 +8,7 @@
 //! The kit knows only the wire (`docs/wire.md`) and `tower::Service`, none of the crates that it tests: a mistake that
 //! the server makes cannot be shared by the client that looks for it. All of it runs under paused time.
 
+pub mod checker;
 pub mod client;
 pub mod dial;
 pub mod fault;
