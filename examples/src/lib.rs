@@ -1,1 +1,24 @@
-//! examples
+//! What the example apps share: where they listen.
+
+use std::io::{self, Write as _};
+
+use tokio::net::TcpListener;
+
+/// Listens on `127.0.0.1`, at `PORT` or 3000, and prints the URL of `path`.
+///
+/// # Errors
+/// `PORT` is no port, or the port is taken.
+pub async fn listen(path: &str) -> io::Result<TcpListener> {
+    let port = match std::env::var("PORT") {
+        Ok(port) => {
+            port.parse().map_err(|_| io::Error::other(format!("PORT is to be a port, not {port:?}")))?
+        }
+        Err(_) => 3000_u16,
+    };
+    let listener = TcpListener::bind(("127.0.0.1", port)).await.map_err(|error| {
+        io::Error::new(error.kind(), format!("port {port}: {error}; another: PORT=3001 cargo run ..."))
+    })?;
+    // Port 0 is any free one: print which.
+    writeln!(io::stdout(), "http://{}{path}", listener.local_addr()?)?;
+    Ok(listener)
+}

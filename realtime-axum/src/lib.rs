@@ -1,1 +1,44 @@
-//! realtime-axum
+//! Every transport for an axum service: hand over a source, and one URL speaks polling, long-polling, Server-Sent Events
+//! and WebSocket, with one cursor that resumes on any of them.
+//!
+//! ```
+//! use axum::{Router, extract::{Path, State}, response::Response};
+//! use realtime_axum::Realtime;
+//! use realtime_core::{Event, Log};
+//!
+//! async fn events(Path(room): Path<String>, State(log): State<Log>, rt: Realtime) -> Response {
+//!     rt.serve(log.topic(room)).await                          // negotiates the transport
+//! }
+//!
+//! let log = Log::new();
+//! let app: Router = Router::new()
+//!     .route("/events", realtime_axum::source(log.clone()))    // a fixed source
+//!     .route("/rooms/{room}", realtime_axum::route(events))    // a handler of one's own
+//!     .with_state(log.clone());
+//! log.publish(Event::json("tick", &42)?)?;                     // from anywhere
+//! # drop(app);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | give everybody the same source | [`source`] |
+//! | choose the source in a handler, behind one's own extractors | [`route`] and [`Realtime`] |
+//! | hear what clients send | [`Serve::on_message`] |
+//! | set knobs and limits, drain, read figures | [`mount`], [`Mount`], [`realtime_tower::Handle`] |
+//!
+//! This crate is sugar without behaviour of its own; what a transport does is told in [`realtime_tower`].
+//!
+//! **Where to mount.** With these helpers, `route_service`, `nest_service` or `any(handler).layer(..)`; never with
+//! `Router::layer` over a whole router (it wraps the fallback: any path at all would stream), nor with `route_layer`
+//! (a WebSocket over HTTP/2 comes as CONNECT, and would get 405).
+
+mod extract;
+mod mount;
+mod reply;
+mod route;
+
+pub use extract::{FromMount, Realtime};
+pub use mount::{Mount, MountBuilder, mount};
+pub use reply::{Serve, ServeFuture};
+pub use route::{route, source};

@@ -138,6 +138,8 @@ impl<T: Transports> Endpoint<T> {
         let Admitted { kind, extensions } = admitted;
         finished(match kind {
             Kind::Head { transport, ask } => self.transports.head(transport, &ask),
+            // Whether a handler takes messages may be known only now.
+            Kind::Send { .. } if !uplink.is_there() => reject::method(&self.methods(false)),
             Kind::Send { name } => {
                 drop(source);
                 receive::receive(body, name, extensions, uplink, &self.mount.config).await

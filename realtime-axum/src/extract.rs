@@ -1,0 +1,125 @@
+//! The extractor.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{FromRef, FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use realtime_core::Source;
+use realtime_tower::{Admitted, All, Endpoint, NoUplink, Transports};
+
+use crate::mount::Mount;
+use crate::reply::Serve;
+use crate::route::{Pass, admit};
+
+/// A request for events, let in by its route's mount. It takes the body of a POST, so it stands last in a handler.
+///
+/// The route is to be made by [`route`](crate::route()) or [`Mount::route`]; under any other it is a 500, and the log
+/// says so. For a mount that stands in the router's state there is [`FromMount`].
+///
+/// ```
+/// use axum::{extract::{Path, State}, http::HeaderMap, response::{IntoResponse, Response}};
+/// use realtime_axum::Realtime;
+/// use realtime_core::Log;
+///
+/// async fn room(Path(room): Path<String>, headers: HeaderMap, State(log): State<Log>, rt: Realtime) -> Response {
+///     if !headers.contains_key("authorization") {
+///         return axum::http::StatusCode::UNAUTHORIZED.into_response();
+///     }
+///     rt.serve(log.topic(room)).on_message(|message| async move { message.as_str().map(str::to_owned) }).await
+/// }
+/// # drop(axum::Router::<()>::new().route("/{room}", realtime_axum::route(room)).with_state::<()>(Log::new()));
+/// ```
+pub struct Realtime<T = All> {
+    endpoint: Arc<Endpoint<T>>,
+    admitted: Admitted,
+    body: Body,
+}
+
+impl<T: Transports> Realtime<T> {
+    /// Answers from a source, by the transport that was asked for. The status is known only after looking: await it.
+    pub fn serve<S: Source>(self, source: S) -> Serve<T, S, NoUplink> {
+        Serve::new(self.endpoint, self.admitted, self.body, source)
+    }
+}
+
+impl<T> fmt::Debug for Realtime<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Realtime").field("admitted", &self.admitted).finish_non_exhaustive()
+    }
+}
+
+impl<T: Transports, S: Send + Sync> FromRequest<S> for Realtime<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
+        let (mut parts, body) = request.into_parts();
+        let pass = parts.extensions.remove::<Pass<T>>();
+        // A lock that nobody holds: the pass went from the gate to here.
+        let admitted = pass.and_then(|pass| pass.0.lock().ok()?.take());
+        match admitted {
+            Some((endpoint, admitted)) => Ok(Self { endpoint, admitted, body }),
+            None => {
+                tracing::error!(
+                    path = parts.uri.path(),
+                    "Realtime on a route without a mount, or with one of other transports: make the route by \
+                     realtime_axum::route or Mount::route"
+                );
+                Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+            }
+        }
+    }
+}
+
+/// [`Realtime`] through a [`Mount`] that stands in the router's state, on any route at all.
+///
+/// ```
+/// use axum::{Router, extract::{FromRef, State}, response::Response, routing::any};
+/// use realtime_axum::{FromMount, Mount};
+/// use realtime_core::Log;
+/// use realtime_tower::Handle;
+///
+/// #[derive(Clone)]
+/// struct App { log: Log, mount: Mount, handle: Handle }
+///
+/// impl FromRef<App> for Mount {
+///     fn from_ref(app: &App) -> Mount { app.mount.clone() }
+/// }
+/// impl FromRef<App> for Handle {
+///     fn from_ref(app: &App) -> Handle { app.handle.clone() }
+/// }
+///
+/// async fn events(State(app): State<App>, FromMount(rt): FromMount) -> Response {
+///     rt.serve(app.log).await
+/// }
+/// async fn readers(State(handle): State<Handle>) -> String {
+///     format!("{:?}", handle.stats())
+/// }
+///
+/// let (mount, handle) = realtime_axum::mount().build();
+/// let app: Router = Router::new()
+///     .route("/events", any(events))
+///     .route("/stats", any(readers))
+///     .with_state(App { log: Log::new(), mount, handle });
+/// # drop(app);
+/// ```
+#[derive(Debug)]
+pub struct FromMount<T = All>(pub Realtime<T>);
+
+impl<T, S> FromRequest<S> for FromMount<T>
+where
+    T: Transports,
+    S: Send + Sync,
+    Mount<T>: FromRef<S>,
+{
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let Mount { endpoint } = Mount::from_ref(state);
+        let (mut parts, body) = request.into_parts();
+        let admitted = admit(&endpoint, &mut parts)?;
+        Ok(Self(Realtime { endpoint, admitted, body }))
+    }
+}

@@ -1,0 +1,65 @@
+//! From a source and perhaps a handler of messages to a response.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::Response;
+use realtime_core::Source;
+use realtime_tower::{
+    Admitted, Endpoint, Inbound, IntoReply, NoUplink, Transports, Uplink, UplinkFn, uplink_fn,
+};
+
+/// An answer in the making: await it.
+pub struct Serve<T, S, U> {
+    endpoint: Arc<Endpoint<T>>,
+    admitted: Admitted,
+    body: Body,
+    source: S,
+    uplink: U,
+}
+
+impl<T, S> Serve<T, S, NoUplink> {
+    pub(crate) fn new(endpoint: Arc<Endpoint<T>>, admitted: Admitted, body: Body, source: S) -> Self {
+        Self { endpoint, admitted, body, source, uplink: NoUplink }
+    }
+
+    /// Makes it two-way on every transport: what the client sends, by WebSocket or by POST, is handed to `handle`, and
+    /// what that returns goes back to this client alone.
+    ///
+    /// Messages of one connection are handled in order. Without a handler a POST is 405.
+    pub fn on_message<F, Fut>(self, handle: F) -> Serve<T, S, UplinkFn<F>>
+    where
+        F: FnMut(Inbound) -> Fut + Clone + Send + Sync + 'static,
+        Fut: Future<Output: IntoReply> + Send + 'static,
+    {
+        self.uplink(uplink_fn(handle))
+    }
+
+    /// The same with a tower service as the handler.
+    pub fn uplink<U: Uplink>(self, uplink: U) -> Serve<T, S, U> {
+        let Self { endpoint, admitted, body, source, .. } = self;
+        Serve { endpoint, admitted, body, source, uplink }
+    }
+}
+
+impl<T, S, U> fmt::Debug for Serve<T, S, U> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Serve").field("admitted", &self.admitted).finish_non_exhaustive()
+    }
+}
+
+/// What awaiting a [`Serve`] polls.
+pub type ServeFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+
+impl<T: Transports, S: Source, U: Uplink> IntoFuture for Serve<T, S, U> {
+    type Output = Response;
+    type IntoFuture = ServeFuture;
+
+    fn into_future(self) -> ServeFuture {
+        let Self { endpoint, admitted, body, source, uplink } = self;
+        Box::pin(async move { endpoint.answer(admitted, body, source, uplink).await.map(Body::new) })
+    }
+}
