@@ -1,6 +1,5 @@
-//! Each law passes on every source of this crate, and finds each source that is broken on purpose.
+//! Fixtures: logs, what is made of them, and stand-ins for what a log does not do.
 
-use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,44 +7,33 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_core::Stream;
-use futures_util::FutureExt;
+use futures_core::Stream as _;
+use futures_util::StreamExt as _;
 
-use super::broken::{BrokenFixture, Fault};
-use super::*;
+use crate::Batch;
 use crate::adapt::{self, PumpError};
+use crate::cursor::Start;
 use crate::error::{SourceError, SourceErrorKind};
 use crate::event::Event;
 use crate::feed::{BoxFeed, Delivery};
 use crate::limits::Keep;
-use crate::log::{Log, LogBuilder, LogView};
+use crate::log::{Log, LogBuilder};
 use crate::source::{BoxSource, Source, SourceExt};
+use crate::testing::Fixture;
 use crate::topic::{Topic, TopicSet};
-use crate::{Cursor, Start};
 
-/// A law needs no runtime and must not wait for anything but its feeds.
-fn run<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    for _ in 0..1_000_000 {
-        if let Some(value) = future.as_mut().now_or_never() {
-            return value;
-        }
-    }
-    panic!("a law waits for ever");
-}
-
-fn topic(name: &str) -> Topic {
+pub(super) fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
 }
 
-fn number(n: u64) -> Event {
+pub(super) fn number(n: u64) -> Event {
     Event::json("n", &n).unwrap()
 }
 
 /// A log that the fixture can age and start over, read through whatever is made of it.
 ///
 /// Even numbers go to a topic that ages, odd ones to a topic that does not: a trim leaves holes.
-struct InMemory<S> {
+pub(super) struct InMemory<S> {
     log: Mutex<Log>,
     seconds: Arc<AtomicU64>,
     published: AtomicU64,
@@ -55,19 +43,25 @@ struct InMemory<S> {
 }
 
 impl<S: Source> InMemory<S> {
-    fn new(make: fn(&Log) -> S) -> Self {
+    pub(super) fn new(make: fn(&Log) -> S) -> Self {
         let seconds = Arc::new(AtomicU64::new(0));
         let log = Mutex::new(builder(&seconds).build());
         let topics = ["n/aging", "n/steady"];
         Self { log, seconds, published: AtomicU64::new(0), topics, aside: None, make }
     }
 
-    fn only(mut self, topic: &'static str) -> Self {
+    pub(super) fn only(mut self, topic: &'static str) -> Self {
         self.topics = [topic, topic];
         self.beside()
     }
 
-    fn beside(mut self) -> Self {
+    /// Even numbers go to the one, odd ones to the other.
+    pub(super) fn on(mut self, topics: [&'static str; 2]) -> Self {
+        self.topics = topics;
+        self
+    }
+
+    pub(super) fn beside(mut self) -> Self {
         self.aside = Some(number(0).with_topic(topic("aside")));
         self
     }
@@ -77,7 +71,7 @@ impl<S: Source> InMemory<S> {
     }
 }
 
-fn builder(seconds: &Arc<AtomicU64>) -> LogBuilder {
+pub(super) fn builder(seconds: &Arc<AtomicU64>) -> LogBuilder {
     let clock = seconds.clone();
     Log::builder()
         .clock(move || Duration::from_secs(clock.load(Ordering::Relaxed)))
@@ -132,91 +126,8 @@ impl<S: Source> Fixture for InMemory<S> {
     }
 }
 
-/// What is left untested on a log, whatever is made of it.
-const ON_ANY_LOG: [&str; 2] = [
-    "that no I/O is done for nobody, and little for many: the fixture counts no reads",
-    "a failure: the fixture cannot do it",
-];
-
-#[track_caller]
-fn expect_all<F: Fixture>(make: impl Fn() -> F, untested: &[&str]) {
-    let report = match run(check_all(async || make())) {
-        Ok(report) => report,
-        Err(violation) => panic!("{violation}"),
-    };
-    let mut expected = [&ON_ANY_LOG, untested].concat();
-    let mut found: Vec<_> = report.untested().map(|(_, what)| what).collect();
-    expected.sort_unstable();
-    found.sort_unstable();
-    assert_eq!(found, expected, "\n{report}");
-}
-
-const NO_TABLE: &str = "all of it: the fixture keeps no latest per key";
-const NOT_MOVED: &str = "a place moved by others' events";
-
-#[test]
-fn a_log_keeps_every_law() {
-    expect_all(|| InMemory::new(Log::clone), &[NOT_MOVED]);
-}
-
-#[test]
-fn views_of_a_log_keep_every_law() {
-    expect_all(|| InMemory::new(|log| log.topics(TopicSet::prefix("n/").unwrap())).beside(), &[]);
-    expect_all(|| InMemory::new(three).beside(), &[]);
-    expect_all(|| InMemory::new(three).only("n/aging"), &[]);
-    expect_all(|| Tableless(InMemory::new(|log| log.topic("n/aging")).only("n/aging")), &[NO_TABLE]);
-}
-
-fn three(log: &Log) -> LogView {
-    log.topics(TopicSet::of(["n/aging", "n/steady", "n/table"].map(topic)).unwrap())
-}
-
-#[test]
-fn what_is_made_of_a_source_keeps_every_law() {
-    expect_all(|| InMemory::new(|log| three(log).boxed()).beside(), &[]);
-    expect_all(|| InMemory::new(|log| Arc::new(three(log))).beside(), &[]);
-    expect_all(|| InMemory::new(|log| log.clone().filter(not_aside).boxed()).beside(), &[]);
-    expect_all(|| InMemory::new(|log| Modest(log.clone()).filter(not_aside).boxed()).beside(), &[]);
-}
-
-fn not_aside(event: &Event) -> bool {
-    event.topic().is_none_or(|topic| topic.as_str() != "aside")
-}
-
-#[test]
-fn logs_that_are_pumped_keep_every_law() {
-    expect_all(|| Pumped::new(2), &[NO_TABLE, NOT_MOVED, "a restart: the fixture cannot do it"]);
-    expect_all(|| Pumped::new(1), &[NO_TABLE, NOT_MOVED, "a restart: the fixture cannot do it"]);
-}
-
-#[test]
-fn every_fault_is_found_by_its_law() {
-    for fault in Fault::ALL {
-        let fixture = || Failing::new(InMemory::new(three).beside());
-        run(check(fault.law(), &fixture())).unwrap_or_else(|violation| panic!("{violation}"));
-        let found = run(check(fault.law(), &BrokenFixture::new(fixture(), fault)));
-        assert_eq!(found.map_err(|violation| violation.law()), Err(fault.law()), "{fault:?}");
-    }
-}
-
-#[test]
-fn every_law_finds_a_fault() {
-    for law in Law::ALL {
-        assert!(Fault::ALL.iter().any(|fault| fault.law() == law), "{law}");
-    }
-}
-
-/// D-15
-#[test]
-fn readers_at_one_place_share_a_read() {
-    let shared = Counting { inner: InMemory::new(Log::clone), reads: Arc::default(), per_reader: false };
-    assert_eq!(run(lazy(&shared)).unwrap(), Untested::new());
-    let each = Counting { inner: InMemory::new(Log::clone), reads: Arc::default(), per_reader: true };
-    assert!(run(lazy(&each)).unwrap_err().to_string().contains("8 readers at one place"));
-}
-
 /// A fixture whose source reads a topic that keeps no table.
-struct Tableless<F>(F);
+pub(super) struct Tableless<F>(pub(super) F);
 
 impl<F: Fixture> Fixture for Tableless<F> {
     type Source = F::Source;
@@ -251,17 +162,16 @@ impl<F: Fixture> Fixture for Tableless<F> {
 }
 
 /// A source that never knows that a batch was the last one there.
-struct Modest(Log);
+pub(super) struct Modest(pub(super) Log);
 
 impl Source for Modest {
     type Feed = BoxFeed;
 
     fn subscribe(&self, start: Start) -> BoxFeed {
-        use futures_util::StreamExt;
         Box::pin(self.0.subscribe(start).map(|item| match item? {
             Delivery::Events(batch) => {
                 let entries = batch.iter().cloned().collect();
-                let batch = crate::Batch::new(entries, batch.cursor(), false).unwrap();
+                let batch = Batch::new(entries, batch.cursor(), false).unwrap();
                 Ok(Delivery::Events(batch))
             }
             other => Ok(other),
@@ -272,7 +182,7 @@ impl Source for Modest {
 type Pump = Pin<Box<dyn Future<Output = Result<(), PumpError>>>>;
 
 /// One or two logs, pumped into the one that is read.
-struct Pumped {
+pub(super) struct Pumped {
     logs: Vec<Log>,
     read: Log,
     pump: Mutex<Option<Pump>>,
@@ -281,7 +191,7 @@ struct Pumped {
 }
 
 impl Pumped {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         let seconds = Arc::new(AtomicU64::new(0));
         let logs: Vec<_> = (0..count).map(|_| Log::new()).collect();
         let (read, pump): (Log, Pump) = if count == 1 {
@@ -343,7 +253,7 @@ impl Fixture for Pumped {
 }
 
 /// A fixture whose source can be made to fail.
-struct Failing<F> {
+pub(super) struct Failing<F> {
     fixture: F,
     switch: Arc<Mutex<Switch>>,
 }
@@ -355,12 +265,12 @@ struct Switch {
 }
 
 impl<F> Failing<F> {
-    fn new(fixture: F) -> Self {
+    pub(super) fn new(fixture: F) -> Self {
         Self { fixture, switch: Arc::default() }
     }
 }
 
-struct MayFail<S>(S, Arc<Mutex<Switch>>);
+pub(super) struct MayFail<S>(S, Arc<Mutex<Switch>>);
 
 impl<S: Source> Source for MayFail<S> {
     type Feed = BoxFeed;
@@ -428,13 +338,13 @@ impl<F: Fixture> Fixture for Failing<F> {
 }
 
 /// A log as a broker would be: reads are counted, one for each publish or one for each poll of each reader.
-struct Counting {
-    inner: InMemory<Log>,
-    reads: Arc<AtomicU64>,
-    per_reader: bool,
+pub(super) struct Counting {
+    pub(super) inner: InMemory<Log>,
+    pub(super) reads: Arc<AtomicU64>,
+    pub(super) per_reader: bool,
 }
 
-struct Counted(Log, Option<Arc<AtomicU64>>);
+pub(super) struct Counted(Log, Option<Arc<AtomicU64>>);
 
 impl Source for Counted {
     type Feed = BoxFeed;
@@ -471,14 +381,4 @@ impl Fixture for Counting {
     fn reads(&self) -> Option<u64> {
         Some(self.reads.load(Ordering::Relaxed))
     }
-}
-
-/// A source of this crate that only fails: what a client named cannot exist.
-#[test]
-fn a_view_of_an_impossible_topic_fails_and_ends() {
-    let log = Log::new();
-    let mut feed = log.topic("two\nlines").subscribe(Start::After(Cursor::new(1, 1)));
-    let mut poll = || Pin::new(&mut feed).poll_next(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(poll(), Poll::Ready(Some(Err(_)))));
-    assert!(matches!(poll(), Poll::Ready(None)));
 }
