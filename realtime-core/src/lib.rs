@@ -32,12 +32,14 @@
 //! | [`limits`] | every bound, with unit and reason |
 //! | [`adapt`] | streams, broadcast and watch channels as sources; filters; merging |
 //! | [`envelope`] | the JSON form of events and controls that transports share |
+//! | [`testing`] | the laws that any source can be put through by its author |
 
 #![warn(missing_docs)]
 
 pub mod adapt;
 pub mod envelope;
 pub mod limits;
+pub mod testing;
 
 mod cursor;
 mod entry;

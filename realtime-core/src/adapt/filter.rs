@@ -2,12 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use pin_project_lite::pin_project;
 
-use crate::cursor::Start;
+use crate::cursor::{Cursor, Start};
 use crate::error::SourceError;
 use crate::event::Event;
 use crate::feed::{Batch, Delivery};
@@ -42,7 +42,12 @@ where
     type Feed = FilterFeed<S::Feed, P>;
 
     fn subscribe(&self, start: Start) -> Self::Feed {
-        FilterFeed { feed: self.source.subscribe(start), keep: self.keep.clone(), is_live: false }
+        FilterFeed {
+            feed: self.source.subscribe(start),
+            keep: self.keep.clone(),
+            is_live: false,
+            moved: None,
+        }
     }
 }
 
@@ -53,6 +58,8 @@ pin_project! {
         feed: F,
         keep: Arc<P>,
         is_live: bool,
+        // Where the place went with events that were dropped, until the reader is told.
+        moved: Option<Cursor>,
     }
 }
 
@@ -72,23 +79,27 @@ where
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut this = self.project();
         loop {
-            let delivery = ready!(this.feed.as_mut().poll_next(cx));
-            match delivery {
-                Some(Ok(Delivery::Events(batch))) => {
-                    if let Some(batch) = kept(&batch, &**this.keep) {
+            match this.feed.as_mut().poll_next(cx) {
+                Poll::Ready(Some(Ok(Delivery::Events(batch)))) => match kept(&batch, &**this.keep) {
+                    Some(batch) => {
+                        *this.moved = None;
                         return Poll::Ready(Some(Ok(Delivery::Events(batch))));
                     }
-                    // All of it was dropped. The place has moved all the same, and the reader is to know: once it
-                    // is live there may be nothing else to tell it. Before that more follows at once.
-                    if *this.is_live && batch.is_live() {
-                        return Poll::Ready(Some(Ok(Delivery::Live(batch.cursor()))));
-                    }
+                    None => *this.moved = Some(batch.cursor()),
+                },
+                Poll::Ready(other) => {
+                    *this.is_live |= matches!(other, Some(Ok(Delivery::Live(_))));
+                    *this.moved = None;
+                    return Poll::Ready(other);
                 }
-                Some(Ok(Delivery::Live(cursor))) => {
-                    *this.is_live = true;
-                    return Poll::Ready(Some(Ok(Delivery::Live(cursor))));
+                // The source has told its place, by events that nobody sees: so it is told here. Before the first
+                // `Live` that is not for us to say, and will come.
+                Poll::Pending => {
+                    return match this.moved.take_if(|_| *this.is_live) {
+                        Some(cursor) => Poll::Ready(Some(Ok(Delivery::Live(cursor)))),
+                        None => Poll::Pending,
+                    };
                 }
-                other => return Poll::Ready(other),
             }
         }
     }

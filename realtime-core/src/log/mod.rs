@@ -9,11 +9,13 @@
 //! - [`state`](self) is plain data: what is kept, what was lost, how much it weighs;
 //! - `read` is the rule of what a reader gets, the gap among it;
 //! - `seats` knows who waits for what;
+//! - `losses` knows what was lost when;
 //! - `ledger` counts bytes, those that readers add without the lock too;
 //! - `reader` is the feed that ties them together.
 
 mod builder;
 pub(crate) mod ledger;
+mod losses;
 mod read;
 mod reader;
 mod seats;

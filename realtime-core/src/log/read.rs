@@ -1,13 +1,15 @@
 //! What a reader gets from the log's state: where it begins, and what comes next.
 //!
-//! The rule of the gap stands here. A reader of a topic set at a place owes itself a gap when something of the set
-//! was lost after that place and it has not been told yet; the gap comes before any entry after the place, and
-//! reading goes on just before the first entry that is still there.
+//! The rule of the gap stands here. A reader of a topic set at a place is owed a gap when something of the set was lost
+//! after that place and it has not been told yet; the gap comes before any entry after the place, and reading goes on
+//! just before the first entry that is still there.
+
+use std::collections::BinaryHeap;
 
 use crate::cursor::{Cursor, Start};
 use crate::entry::Entry;
 use crate::feed::{Batch, Gap, GapReason, Opened};
-use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX};
+use crate::limits::{BATCH_BYTES_MAX, BATCH_ENTRIES_MAX, LAST_MAX};
 use crate::log::state::State;
 use crate::log::topics::{TopicLog, position_of};
 use crate::topic::{Set, TopicSet};
@@ -17,8 +19,8 @@ use crate::topic::{Set, TopicSet};
 pub(crate) struct Place {
     /// Everything of the set up to here has been read.
     pub(crate) at: u64,
-    /// Losses up to here have been told, or were never asked for.
-    pub(crate) said: u64,
+    /// Losses up to this turn have been told, or were never asked for.
+    told: u64,
     /// Where a fresh reader began. Topics that keep the latest per key are read from their own beginning; of the
     /// others nothing up to here.
     fresh_from: u64,
@@ -43,7 +45,7 @@ impl State {
         let (cursor, gap, place) = match start {
             Start::Earliest => self.oldest(set),
             Start::Live => self.fresh(set, self.head),
-            Start::Last(count) => self.fresh(set, self.before_last(set, count as usize)),
+            Start::Last(count) => self.fresh(set, self.before_last(set, count.min(LAST_MAX) as usize)),
             Start::After(cursor) => self.resume(set, cursor),
         };
         let at_end = self.is_closed(set) && self.first_after(set, &place).is_none();
@@ -51,20 +53,27 @@ impl State {
     }
 
     fn oldest(&self, set: &TopicSet) -> (Cursor, Option<Gap>, Place) {
-        let mut place = Place { at: 0, said: self.lost(set, 0).unwrap_or(0), fresh_from: 0 };
+        let mut place = Place { at: 0, told: self.turn(), fresh_from: 0 };
         place.at = self.before_next(set, &place);
-        (self.cursor(place.at), None, place)
+        (self.cursor(place.at), self.hole(&place), place)
     }
 
     fn fresh(&self, set: &TopicSet, fresh_from: u64) -> (Cursor, Option<Gap>, Place) {
-        let said = self.lost(set, 0).unwrap_or(0);
-        let mut place = Place { at: fresh_from, said, fresh_from };
+        let mut place = Place { at: fresh_from, told: self.turn(), fresh_from };
         if self.keyed_bytes > 0 {
             let table = self.known(set).filter(|topic| topic.is_keyed());
             let first = table.filter_map(|topic| topic.entries.front()).map(position_of).min();
             place.at = first.map_or(fresh_from, |first| fresh_from.min(first - 1));
         }
-        (self.cursor(place.at), None, place)
+        (self.cursor(place.at), self.hole(&place), place)
+    }
+
+    /// A fresh reader is owed nothing for what went before it. But events lost on their way in may leave a hole
+    /// between two that it is going to read.
+    fn hole(&self, place: &Place) -> Option<Gap> {
+        let at = self.cursor(place.at);
+        let begins = place.at.max(place.fresh_from);
+        self.lost_on_the_way_in(begins).then(|| Gap::new(GapReason::Source, Some(at), at))
     }
 
     fn resume(&self, set: &TopicSet, cursor: Cursor) -> (Cursor, Option<Gap>, Place) {
@@ -73,17 +82,16 @@ impl State {
             let (to, _, place) = self.oldest(set);
             return (cursor, Some(Gap::new(GapReason::Epoch, Some(cursor), to)), place);
         };
-        let mut place = Place { at, said: 0, fresh_from: 0 };
+        let mut place = Place { at, told: 0, fresh_from: 0 };
         let gap = self.owed(set, &mut place, GapReason::Trimmed);
         (cursor, gap, place)
     }
 
     /// The gap that a reader is owed now, if any; its place moves to where reading goes on.
-    fn owed(&self, set: &TopicSet, place: &mut Place, reason: GapReason) -> Option<Gap> {
-        let lost = self.lost(set, place.at.max(place.said))?;
-        let reason = if lost == self.source_lost { GapReason::Source } else { reason };
+    fn owed(&self, set: &TopicSet, place: &mut Place, dropped: GapReason) -> Option<Gap> {
+        let reason = self.owes(set, place.at.max(place.fresh_from), place.told, dropped)?;
         let from = self.cursor(place.at);
-        place.said = lost;
+        place.told = self.turn();
         place.at = self.before_next(set, place);
         Some(Gap::new(reason, Some(from), self.cursor(place.at)))
     }
@@ -161,19 +169,28 @@ impl State {
         self.known(set).filter_map(first).min()
     }
 
+    /// Just before the last `count` entries of a set, those of tables left out: readers get these whole.
     fn before_last(&self, set: &TopicSet, count: usize) -> u64 {
-        if let Some(Some(topic)) = self.only(set).map(|topic| topic.filter(|t| !t.is_keyed())) {
-            let index = topic.entries.len().saturating_sub(count);
-            return topic.entries.get(index).map_or(self.head, |entry| position_of(entry) - 1);
+        if count == 0 {
+            return self.head;
         }
-        let mut newest_first = self.all.values().rev().filter(|entry| {
-            let topic = entry.event().topic();
-            set.contains(topic) && !self.is_keyed(topic)
-        });
-        match newest_first.nth(count.saturating_sub(1)) {
-            Some(entry) => position_of(entry) - 1,
-            None => self.before_next(set, &Place::default()),
+        if matches!(set.0, Set::All) && self.keyed_bytes == 0 {
+            let mut newest_first = self.all.keys().rev();
+            return newest_first.nth(count - 1).or(self.all.keys().next()).map_or(self.head, |last| last - 1);
         }
+        // Newest first over the topics' queues, so that a sparse set costs what it holds and not what the log does.
+        let queues: Vec<_> =
+            self.known(set).filter(|topic| !topic.is_keyed()).map(|topic| &topic.entries).collect();
+        let place = |queue: usize, index: usize| Some((position_of(queues[queue].get(index)?), queue, index));
+        let mut newest: BinaryHeap<_> =
+            (0..queues.len()).filter_map(|queue| place(queue, queues[queue].len().checked_sub(1)?)).collect();
+        let mut first = self.head + 1;
+        for _ in 0..count {
+            let Some((position, queue, index)) = newest.pop() else { break };
+            first = position;
+            newest.extend(index.checked_sub(1).and_then(|older| place(queue, older)));
+        }
+        first - 1
     }
 }
 

@@ -13,8 +13,10 @@ use crate::cursor::Cursor;
 use crate::entry::Entry;
 use crate::error::PublishErrorKind;
 use crate::event::Event;
+use crate::feed::GapReason;
 use crate::limits::{ENTRY_OVERHEAD_BYTES, Keep, Limits};
 use crate::log::ledger::{Charge, Ledger, TopicLedger};
+use crate::log::losses::{Loss, Losses};
 use crate::log::topics::{TopicLog, position_of};
 use crate::sync::Arc;
 use crate::topic::{Set, Topic, TopicSet};
@@ -29,12 +31,11 @@ pub(crate) struct State {
     pub(crate) all: BTreeMap<u64, Entry>,
     topics: Slab<TopicLog>,
     names: BTreeMap<Option<Topic>, usize>,
-    /// The highest position of any forgotten topic.
-    floor: u64,
-    /// The highest position at which the producer said that events were lost on their way in.
-    pub(crate) source_lost: u64,
-    /// The highest loss of all topics and the floor; mostly it settles in one comparison that nothing is owed.
-    lost_any: u64,
+    /// The highest position of any forgotten topic, and when one last lost something.
+    floor: Loss,
+    /// The newest place at which the producer said that events were lost on their way in.
+    source: Loss,
+    losses: Losses,
     pub(crate) closed: bool,
     /// Topics by bytes, fullest last, without those that are never trimmed.
     shares: BTreeSet<(usize, usize)>,
@@ -58,9 +59,9 @@ impl State {
             all: BTreeMap::new(),
             topics: Slab::new(),
             names: BTreeMap::new(),
-            floor: 0,
-            source_lost: 0,
-            lost_any: 0,
+            floor: Loss::default(),
+            source: Loss::default(),
+            losses: Losses::default(),
             closed: false,
             shares: BTreeSet::new(),
             expiries: BTreeSet::new(),
@@ -127,7 +128,7 @@ impl State {
     /// Spends a position on events that never came: readers before it are owed a gap.
     pub(crate) fn push_loss(&mut self) -> Cursor {
         self.head += 1;
-        self.source_lost = self.head;
+        self.source = self.losses.record(self.head);
         self.ledger.moved_to(self.head);
         self.cursor(self.head)
     }
@@ -220,8 +221,7 @@ impl State {
             self.expiries.remove(&(expiry, id));
         }
         let Some(entry) = topic.entries.pop_front() else { return };
-        topic.lost = position_of(&entry);
-        self.lost_any = self.lost_any.max(topic.lost);
+        topic.lost = self.losses.record(position_of(&entry));
         if let Some(expiry) = topic.expiry() {
             self.expiries.insert((expiry, id));
         }
@@ -264,12 +264,9 @@ impl State {
         while self.topics.len() >= self.limits.topics_max.max(1) {
             self.forget_quietest(&is_named)?;
         }
-        let topic = TopicLog::new(
-            name.clone(),
-            self.keep_for(name.as_ref()),
-            self.floor,
-            TopicLedger::new(self.ledger.clone()),
-        );
+        let lost = self.lost_by(name.as_ref());
+        let ledger = TopicLedger::new(self.ledger.clone());
+        let topic = TopicLog::new(name.clone(), self.keep_for(name.as_ref()), lost, ledger);
         let last = topic.last;
         let id = self.topics.insert(topic);
         self.quiet.insert((last, id));
@@ -290,9 +287,8 @@ impl State {
         }
         self.quiet.remove(&(last, id));
         self.names.remove(&self.topics[id].name);
-        self.topics.remove(id);
-        self.floor = self.floor.max(last);
-        self.lost_any = self.lost_any.max(self.floor);
+        let topic = self.topics.remove(id);
+        self.floor = self.floor.join(topic.lost);
         Ok(())
     }
 
@@ -325,22 +321,48 @@ impl State {
 
     // ---- what is owed
 
-    /// The highest position that readers of a set have lost after `after`; nothing when they lost nothing.
-    pub(crate) fn lost(&self, set: &TopicSet, after: u64) -> Option<u64> {
-        if self.lost_any.max(self.source_lost) <= after {
-            return None;
-        }
+    /// The turn up to which a reader that begins now has nothing to be told.
+    pub(crate) fn turn(&self) -> u64 {
+        self.losses.turn()
+    }
+
+    /// Why a reader of a set at `after`, told of what went up to the turn `told`, is owed a gap; `dropped` is the
+    /// reason where the log itself dropped something.
+    pub(crate) fn owes(
+        &self,
+        set: &TopicSet,
+        after: u64,
+        told: u64,
+        dropped: GapReason,
+    ) -> Option<GapReason> {
+        // Mostly this settles it: nothing at all was lost since, or nothing as high.
+        let any = self.losses.owed(after, told)?;
+        let owed = |loss: Loss| loss.is_owed(after, told).then_some(loss.position);
         let of_topics = match &set.0 {
-            Set::All => self.lost_any,
-            Set::Exact(names) => {
-                let lost = |name| self.names.get(name).map_or(self.floor, |id| self.topics[*id].lost);
-                names.iter().map(lost).max().unwrap_or_default()
-            }
+            Set::All => Some(any.position),
+            Set::Exact(names) => names.iter().filter_map(|name| owed(self.lost_by(name.as_ref()))).max(),
             Set::Prefix(_) => {
-                self.known(set).map(|topic| topic.lost).max().unwrap_or_default().max(self.floor)
+                self.known(set).filter_map(|topic| owed(topic.lost)).max().max(owed(self.floor))
             }
         };
-        Some(of_topics.max(self.source_lost)).filter(|lost| *lost > after)
+        match owed(self.source) {
+            Some(source) if of_topics.is_none_or(|highest| highest <= source) => Some(GapReason::Source),
+            _ => of_topics.map(|_| dropped),
+        }
+    }
+
+    /// Whether the producer said, later than `after`, that events were lost on their way in.
+    pub(crate) fn lost_on_the_way_in(&self, after: u64) -> bool {
+        self.source.position > after
+    }
+
+    /// What a topic has lost. One that is not known may have been forgotten, unless it is of those that never are.
+    fn lost_by(&self, name: Option<&Topic>) -> Loss {
+        match self.topic(name) {
+            Some(topic) => topic.lost,
+            None if self.keep_for(name).keys_max.is_some() => Loss::default(),
+            None => self.floor,
+        }
     }
 
     /// Whether nothing can come any more for readers of a set.

@@ -105,6 +105,75 @@ fn a_reader_that_falls_behind_is_told_once() {
     assert_eq!(drain(&mut feed), ["6"]);
 }
 
+/// D-01, D-04: what one topic lost before the reader came does not hide what another loses after.
+#[test]
+fn a_loss_below_one_that_was_never_asked_for_is_told() {
+    for start in [Start::Earliest, Start::Last(9)] {
+        let log = log(Keep::history().entries(2));
+        log.publish_all([on("b"), on("b"), on("a"), on("a"), on("a")]).unwrap();
+        let mut feed = log.subscribe(start);
+        assert!(matches!(feed.next().now_or_never(), Some(Some(Ok(Delivery::Open(o)))) if o.gap.is_none()));
+        log.publish(on("b")).unwrap();
+        assert_eq!(drain(&mut feed), ["gap overflow Some(0)..1", "2,4,5,6", "live 6"], "{start:?}");
+    }
+}
+
+/// D-04: a fresh reader on its way through a table did not ask for the history before it.
+#[test]
+fn history_before_a_fresh_reader_is_no_loss_of_its_own() {
+    let table = TopicSet::one(topic("t"));
+    let log = Log::builder()
+        .epoch(EPOCH)
+        .keep(table, Keep::latest_per_key(2))
+        .keep(TopicSet::all(), Keep::history().entries(1))
+        .build();
+    log.publish_all([on("t").with_key("k").unwrap(), on("a")]).unwrap();
+    let mut feed = log.subscribe(Start::Live);
+    assert!(feed.next().now_or_never().is_some());
+    log.publish(on("a")).unwrap();
+    assert_eq!(drain(&mut feed), ["1,3", "live 3"]);
+}
+
+/// D-04: a hole between two events that are still there is a hole for whoever reads both.
+#[test]
+fn a_loss_on_the_way_in_is_told_to_who_reads_what_was_before_it() {
+    let log = log(Keep::history());
+    log.publish(on("a")).unwrap();
+    log.publish_gap().unwrap();
+    log.publish(on("a")).unwrap();
+    assert_eq!(read(&log, Start::Earliest), ["open 0 source Some(0)..0", "1,3", "live 3"]);
+    assert_eq!(read(&log, Start::Last(2)), ["open 0 source Some(0)..0", "1,3", "live 3"]);
+    assert_eq!(read(&log, Start::Last(1)), ["open 2", "3", "live 3"]);
+    assert_eq!(read(&log, Start::Live), ["open 3", "live 3"]);
+    assert_eq!(read(&log.topic("b"), Start::Earliest), ["open 3", "live 3"]);
+}
+
+#[test]
+fn the_last_none_is_now_and_the_last_of_many_is_bounded() {
+    use crate::limits::LAST_MAX;
+    let keep = Keep::history().entries(2 * LAST_MAX as usize);
+    let log = log(keep);
+    log.publish_all((0..LAST_MAX + 5).map(|_| on("a"))).unwrap();
+    let tail = u128::from(LAST_MAX + 5);
+    let both = TopicSet::of([topic("a"), topic("b")]).unwrap();
+    for source in [log.topic("a"), log.topics(TopicSet::all()), log.topics(both)] {
+        assert_eq!(read(&source, Start::Last(0)), [format!("open {tail}"), format!("live {tail}")]);
+        assert_eq!(read(&source, Start::Last(u32::MAX))[0], "open 5");
+    }
+}
+
+/// D-04: a topic that keeps the latest per key never loses anything, also where other topics were forgotten.
+#[test]
+fn a_table_owes_no_gap_for_topics_that_were_forgotten() {
+    let limits = Limits { topics_max: 2, ..Limits::default() };
+    let table = TopicSet::one(topic("t"));
+    let log = Log::builder().epoch(EPOCH).limits(limits).keep(table, Keep::latest_per_key(2)).build();
+    log.publish_all([on("a"), on("b"), on("c")]).unwrap();
+    assert_eq!(read(&log.topic("t"), Start::After(at(0))), ["open 0", "live 3"]);
+    log.publish(on("t").with_key("k").unwrap()).unwrap();
+    assert_eq!(read(&log.topic("t"), Start::After(at(0))), ["open 0", "4", "live 4"]);
+}
+
 #[test]
 fn a_forgotten_topic_leaves_a_floor() {
     let limits = Limits { topics_max: 2, ..Limits::default() };

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::entry::Entry;
 use crate::limits::Keep;
 use crate::log::ledger::TopicLedger;
+use crate::log::losses::Loss;
 use crate::sync::Arc;
 use crate::topic::Topic;
 
@@ -17,7 +18,7 @@ pub(crate) struct TopicLog {
     pub(crate) keep: Keep,
     pub(crate) entries: VecDeque<Entry>,
     /// The highest position that was dropped by count, bytes, age or budget. Being superseded is no loss.
-    pub(crate) lost: u64,
+    pub(crate) lost: Loss,
     /// The highest position it ever had.
     pub(crate) last: u64,
     pub(crate) closed: bool,
@@ -30,13 +31,13 @@ pub(crate) struct TopicLog {
 
 impl TopicLog {
     /// A topic seen for the first time may be one that was forgotten: it has lost what the log's floor says.
-    pub(crate) fn new(name: Option<Topic>, keep: Keep, floor: u64, ledger: Arc<TopicLedger>) -> Self {
+    pub(crate) fn new(name: Option<Topic>, keep: Keep, lost: Loss, ledger: Arc<TopicLedger>) -> Self {
         Self {
             name,
             keep,
             entries: VecDeque::new(),
-            lost: floor,
-            last: floor,
+            lost,
+            last: lost.position,
             closed: false,
             keys: HashMap::new(),
             ledger,
