@@ -79,29 +79,29 @@ impl Entry {
     /// `encode` must give the same bytes for the same entry whenever it is asked with this format. Once an entry
     /// has [`FORMATS_CACHED_MAX`] formats, or its log's budget is spent and it is old, the bytes are made anew.
     pub fn encoded(&self, format: Format, encode: fn(&Entry) -> Bytes) -> Bytes {
+        let mut made: Option<Bytes> = None;
         for slot in &self.0.encodings {
-            if let Some((kept, bytes)) = slot.get() {
-                if *kept == format {
-                    return bytes.clone();
+            if slot.get().is_none() {
+                // Encoded before the slot is taken, not while: an encoder may ask this entry for another format. Two
+                // readers that come at once may both encode; one is kept, and both go on with that.
+                let bytes = made.get_or_insert_with(|| encode(self)).clone();
+                if self.0.charge.as_ref().is_some_and(|charge| !charge.may_grow(self.0.cursor.position())) {
+                    return bytes;
                 }
-                continue;
-            }
-            if self.0.charge.as_ref().is_some_and(|charge| !charge.may_grow(self.0.cursor.position())) {
-                break;
-            }
-            // Two readers may come at once: one encodes, the other waits for it, and a third format moves on.
-            let (kept, bytes) = slot.get_or_init(|| {
-                let bytes = encode(self);
-                if let Some(charge) = &self.0.charge {
-                    charge.grow(bytes.len());
+                let len = bytes.len();
+                if slot.set((format, bytes)).is_ok()
+                    && let Some(charge) = &self.0.charge
+                {
+                    charge.grow(len);
                 }
-                (format, bytes)
-            });
-            if *kept == format {
+            }
+            if let Some((kept, bytes)) = slot.get()
+                && *kept == format
+            {
                 return bytes.clone();
             }
         }
-        encode(self)
+        made.unwrap_or_else(|| encode(self))
     }
 }
 
@@ -158,19 +158,35 @@ mod tests {
     #[test]
     fn bytes_are_encoded_once_per_format() {
         let entry = Entry::new(Cursor::new(1, 1), Event::text("a", "b").unwrap());
+        let first = entry.encoded(Format::new("x"), count);
+        entry.encoded(Format::new("y"), |_| Bytes::from_static(b"y"));
+        let again = entry.encoded(Format::new("x"), count);
+        assert_eq!((first.as_ptr(), ENCODED.load(Ordering::Relaxed)), (again.as_ptr(), 1));
+    }
+
+    #[test]
+    fn an_encoder_may_ask_for_another_format_of_the_same_entry() {
+        let entry = Entry::new(Cursor::new(1, 1), Event::text("a", "b").unwrap());
+        let outer = entry.encoded(Format::new("outer"), |entry| {
+            let inner = entry.encoded(Format::new("inner"), |entry| entry.event().payload().bytes().clone());
+            [b"<", &inner[..], b">"].concat().into()
+        });
+        assert_eq!(outer, "<b>");
+        assert_eq!(entry.encoded(Format::new("outer"), |_| Bytes::new()), "<b>");
+    }
+
+    #[test]
+    fn readers_that_come_at_once_share_what_one_of_them_made() {
+        let entry = Entry::new(Cursor::new(1, 1), Event::text("a", "b").unwrap());
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 let entry = entry.clone();
-                std::thread::spawn(move || entry.encoded(Format::new("x"), count))
+                std::thread::spawn(move || entry.encoded(Format::new("z"), |_| Bytes::from(vec![b'z'])))
             })
             .collect();
-        for thread in threads {
-            assert_eq!(thread.join().unwrap(), "b");
-        }
-        assert_eq!(ENCODED.load(Ordering::Relaxed), 1);
-        entry.encoded(Format::new("y"), |_| Bytes::from_static(b"y"));
-        assert_eq!(entry.encoded(Format::new("x"), count), "b");
-        assert_eq!(ENCODED.load(Ordering::Relaxed), 1);
+        let made: std::collections::HashSet<_> =
+            threads.into_iter().map(|thread| thread.join().unwrap().as_ptr()).collect();
+        assert_eq!(made.len(), 1);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn payload(entry: &Entry) -> Bytes {
 
 /// An event whose data is its envelope.
 pub(super) fn in_envelope(entry: &Entry) -> Bytes {
-    block(entry, &entry.encoded(envelope::FORMAT, envelope::event))
+    block(entry, &envelope::event(entry))
 }
 
 fn block(entry: &Entry, data: &[u8]) -> Bytes {
