@@ -30,7 +30,8 @@ use crate::route::{Pass, admit};
 ///     }
 ///     rt.serve(log.topic(room)).on_message(|message| async move { message.as_str().map(str::to_owned) }).await
 /// }
-/// # drop(axum::Router::<()>::new().route("/{room}", realtime_axum::route(room)).with_state::<()>(Log::new()));
+/// let app: axum::Router = axum::Router::new().route("/{room}", realtime_axum::route(room)).with_state(Log::new());
+/// # drop(app);
 /// ```
 pub struct Realtime<T = All> {
     endpoint: Arc<Endpoint<T>>,
