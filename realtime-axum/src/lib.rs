@@ -25,6 +25,7 @@
 //! | give everybody the same source | [`source`] |
 //! | choose the source in a handler, behind one's own extractors | [`route`] and [`Realtime`] |
 //! | hear what clients send | [`Serve::on_message`] |
+//! | evict peers that read nothing, stop gracefully | [`serve()`] |
 //! | set knobs and limits, drain, read figures | [`mount`], [`Mount`], [`realtime_tower::Handle`] |
 //!
 //! This crate is sugar without behaviour of its own; what a transport does is told in [`realtime_tower`].
@@ -37,8 +38,10 @@ mod extract;
 mod mount;
 mod reply;
 mod route;
+mod serve;
 
 pub use extract::{FromMount, Realtime};
 pub use mount::{Mount, MountBuilder, mount};
 pub use reply::{Serve, ServeFuture};
 pub use route::{route, source};
+pub use serve::{Listen, ServeConfig, Server, ServerFuture, Stopped, serve};

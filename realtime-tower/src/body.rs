@@ -25,6 +25,8 @@ pub struct Body(Inner);
 
 enum Inner {
     Empty,
+    /// No body, where that of GET would be of a length that is not known.
+    Unsaid,
     Full(Bytes),
     Stream(Stream),
 }
@@ -33,6 +35,11 @@ impl Body {
     /// No body.
     pub const fn empty() -> Self {
         Self(Inner::Empty)
+    }
+
+    /// No body and no length either: the answer to HEAD must not say one that GET's has not (RFC 9110, section 8.6).
+    pub(crate) const fn unsaid() -> Self {
+        Self(Inner::Unsaid)
     }
 
     /// A body that is produced as it is read.
@@ -64,7 +71,7 @@ impl http_body::Body for Body {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
         match &mut this.0 {
-            Inner::Empty => Poll::Ready(None),
+            Inner::Empty | Inner::Unsaid => Poll::Ready(None),
             Inner::Full(bytes) => {
                 let bytes = std::mem::take(bytes);
                 this.0 = Inner::Empty;
@@ -76,7 +83,7 @@ impl http_body::Body for Body {
 
     fn is_end_stream(&self) -> bool {
         match &self.0 {
-            Inner::Empty => true,
+            Inner::Empty | Inner::Unsaid => true,
             Inner::Full(_) => false,
             Inner::Stream(stream) => stream.is_end_stream(),
         }
@@ -85,6 +92,7 @@ impl http_body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         match &self.0 {
             Inner::Empty => SizeHint::with_exact(0),
+            Inner::Unsaid => SizeHint::default(),
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inner::Stream(stream) => stream.size_hint(),
         }
@@ -94,7 +102,7 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.0 {
-            Inner::Empty => "Body(empty)",
+            Inner::Empty | Inner::Unsaid => "Body(empty)",
             Inner::Full(_) => "Body(full)",
             Inner::Stream(_) => "Body(stream)",
         })

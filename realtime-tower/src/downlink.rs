@@ -184,6 +184,15 @@ impl<F: Feed> Downlink<F> {
     }
 }
 
+/// A stream that the host drops because its write deadline has passed ends here: nobody else hears of it.
+impl<F> Drop for Downlink<F> {
+    fn drop(&mut self) {
+        if !matches!(self.next, Next::Nothing) && self.permit.is_stalled() {
+            observe::ended(&self.permit, EndReason::Slow, None);
+        }
+    }
+}
+
 impl<F> std::fmt::Debug for Downlink<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Downlink")

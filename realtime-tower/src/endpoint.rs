@@ -25,6 +25,7 @@ use crate::timer::within;
 use crate::transport::{Answer, Transports, Visit};
 use crate::upgrade::Upgrade;
 use crate::uplink::Uplink;
+use crate::write_deadline::Stalled;
 
 /// A mount without its source: what admits requests and answers them.
 #[derive(Debug)]
@@ -119,7 +120,8 @@ impl<T: Transports> Endpoint<T> {
             return Ok(Admitted { kind: Kind::Head { transport, ask }, extensions });
         }
         match self.mount.admit(transport) {
-            Ok(permit) => {
+            Ok(mut permit) => {
+                permit.watch(parts.extensions.get::<Stalled>().cloned());
                 let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
                 Ok(Admitted { kind, extensions })
             }
@@ -137,7 +139,10 @@ impl<T: Transports> Endpoint<T> {
     {
         let Admitted { kind, extensions } = admitted;
         finished(match kind {
-            Kind::Head { transport, ask } => self.transports.head(transport, &ask),
+            Kind::Head { transport, ask } => {
+                let head = self.transports.head(transport, &ask);
+                if head.body().is_end_stream() { head.map(|_| Body::unsaid()) } else { head }
+            }
             // Whether a handler takes messages may be known only now.
             Kind::Send { .. } if !uplink.is_there() => reject::method(&self.methods(false)),
             Kind::Send { name } => {

@@ -32,6 +32,7 @@
 //! | choose the source by the request, and authorise | [`Builder::make_source`] |
 //! | hear what clients send | [`Builder::uplink`] |
 //! | stop gracefully, read figures | [`Handle`] |
+//! | evict peers that read nothing, in a host of one's own | [`WriteDeadline`] |
 //!
 //! # Features
 //!
@@ -70,6 +71,7 @@ mod timer;
 mod transport;
 mod upgrade;
 mod uplink;
+mod write_deadline;
 mod ws;
 
 pub use body::Body;
@@ -94,6 +96,7 @@ pub use transport::{Answer, Transport, Transports, Visit};
 pub use uplink::{
     Inbound, IntoReply, NoUplink, Reply, Uplink, UplinkError, UplinkFn, WAITING_MAX, uplink_fn,
 };
+pub use write_deadline::{Stalled, WriteDeadline};
 pub use ws::{WebSocketConfig, WebSocketTransport};
 
 /// All transports of this crate, the order being that in which they are preferred where a request does not mind.

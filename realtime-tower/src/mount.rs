@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::stats::{Counters, Stats, add};
+use crate::write_deadline::Stalled;
 
 /// The shared state of one mount.
 #[derive(Debug)]
@@ -83,7 +84,7 @@ impl Mount {
         drop(seats);
         add(&self.counters[transport].connections, 1);
         let span = tracing::debug_span!("reader", transport = self.names[transport]);
-        Ok(Permit { mount: self.clone(), seat, key, transport, span })
+        Ok(Permit { mount: self.clone(), seat, key, transport, span, stalled: None })
     }
 
     pub(crate) fn counters(&self, transport: usize) -> &Counters {
@@ -141,6 +142,7 @@ pub(crate) struct Permit {
     key: usize,
     transport: usize,
     span: tracing::Span,
+    stalled: Option<Stalled>,
 }
 
 impl Permit {
@@ -148,6 +150,15 @@ impl Permit {
     pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.seat.waker.register(cx.waker());
         if self.seat.told.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Its connection tells when the peer takes nothing, if the host keeps a write deadline.
+    pub(crate) fn watch(&mut self, stalled: Option<Stalled>) {
+        self.stalled = stalled;
+    }
+
+    pub(crate) fn is_stalled(&self) -> bool {
+        self.stalled.as_ref().is_some_and(Stalled::is_set)
     }
 
     pub(crate) fn config(&self) -> &Config {

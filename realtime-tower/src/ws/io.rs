@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::upgrade::Upgrade;
+use crate::write_deadline::WriteDeadline;
 
 /// A connection. The socket itself where it can be had: then hyper's buffers are gone.
 #[derive(Debug)]
@@ -32,6 +33,11 @@ pub(super) async fn connection(upgrade: Upgrade) -> Result<(Io, Bytes), hyper::E
         Upgrade::Host(upgrade) => upgrade.await?,
     };
     // hyper-util's server wraps the connection once more, hyper's own does not.
+    let upgraded = match auto::upgrade::downcast::<TokioIo<WriteDeadline<TcpStream>>>(upgraded) {
+        // A session has a deadline of its own.
+        Ok(parts) => return Ok((Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => return Ok((Io::Tcp(parts.io.into_inner()), parts.read_buf)),
         Err(upgraded) => upgraded,

@@ -1,0 +1,84 @@
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::ServeConfig;
+
+/// Where connections come from: a [`TcpListener`], or one of your own around it.
+///
+/// ```
+/// use std::{io, net::SocketAddr};
+/// use realtime_axum::Listen;
+/// use tokio::net::{TcpListener, TcpStream};
+///
+/// /// Two addresses, one server.
+/// struct Both(TcpListener, TcpListener);
+///
+/// impl Listen for Both {
+///     type Io = TcpStream;
+///
+///     async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+///         tokio::select! {
+///             accepted = self.0.accept() => accepted,
+///             accepted = self.1.accept() => accepted,
+///         }
+///     }
+/// }
+/// ```
+pub trait Listen: Send + 'static {
+    /// A connection. A WebSocket gets the socket itself where this is a [`TcpStream`].
+    type Io: AsyncRead + AsyncWrite + Send + Unpin + 'static;
+
+    /// The next connection, and its peer. What takes long, such as a TLS handshake, is not for here: the next one
+    /// waits for it.
+    ///
+    /// # Errors
+    /// A connection could not be accepted. It is tried again, after a pause unless it was the connection's own fault.
+    ///
+    /// # Cancel safety
+    /// It may be dropped at any point, and must not lose a connection by that.
+    fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
+
+    /// Sets what the configuration wants of the kernel, for one connection.
+    ///
+    /// # Errors
+    /// The kernel refuses. The connection is served all the same.
+    fn prepare(&self, io: &Self::Io, config: &ServeConfig) -> io::Result<()> {
+        let _ = (io, config);
+        Ok(())
+    }
+}
+
+impl Listen for TcpListener {
+    type Io = TcpStream;
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, SocketAddr)> {
+        TcpListener::accept(self).await
+    }
+
+    fn prepare(&self, io: &TcpStream, config: &ServeConfig) -> io::Result<()> {
+        prepare(io, config)
+    }
+}
+
+fn prepare(io: &TcpStream, config: &ServeConfig) -> io::Result<()> {
+    // An event is small and must not wait for the acknowledgement of the one before.
+    io.set_nodelay(true)?;
+    let socket = SockRef::from(io);
+    if let Some(bytes) = config.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(config.unacknowledged_wait)?;
+    Ok(())
+}
+
+/// Whether it is over with one connection only, and the next may be asked for at once.
+pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
