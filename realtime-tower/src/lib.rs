@@ -37,7 +37,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `testing` | [`testing`](crate::testing): clients without a socket, to test a handler with |
+//! | `testing` | `testing`: clients without a socket, to test a handler with |
 //! | `metrics` | counters on the `metrics` facade, see below |
 //!
 //! # What an operator sees
@@ -66,6 +66,8 @@ mod service;
 mod source;
 mod sse;
 mod stats;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timer;
 mod transport;
 mod upgrade;
