@@ -48,6 +48,8 @@ mod builder;
 mod config;
 mod downlink;
 mod endpoint;
+#[cfg(test)]
+mod fixture;
 mod future;
 mod handle;
 mod headers;
