@@ -41,6 +41,9 @@ mod route;
 mod serve;
 
 pub use extract::{FromMount, Realtime};
+#[cfg(feature = "testing")]
+pub use realtime_tower::testing;
+
 pub use mount::{Mount, MountBuilder, mount};
 pub use reply::{Serve, ServeFuture};
 pub use route::{route, source};

@@ -201,3 +201,6 @@ impl<F> std::fmt::Debug for Downlink<F> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

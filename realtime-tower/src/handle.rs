@@ -104,3 +104,6 @@ impl Groups {
         (!group.is_empty()).then_some(group)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,7 +38,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `testing` | [`testing`](crate::testing): clients without a socket, to test a handler with |
+//! | `testing` | `testing`: clients without a socket, to test a handler with |
 //! | `metrics` | counters on the `metrics` facade, see below |
 //!
 //! # What an operator sees
@@ -49,6 +49,8 @@ mod builder;
 mod config;
 mod downlink;
 mod endpoint;
+#[cfg(test)]
+mod fixture;
 mod future;
 mod handle;
 mod headers;
@@ -67,6 +69,8 @@ mod service;
 mod source;
 mod sse;
 mod stats;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod timer;
 mod transport;
 mod upgrade;

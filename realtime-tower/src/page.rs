@@ -258,7 +258,7 @@ impl Page {
             observe::gap(permit, gap);
         }
         let etag = self.gap.is_none().then(|| self.etag(media));
-        let is_known = etag.as_ref().is_some_and(|etag| matches(if_none_match, etag));
+        let is_known = etag.as_ref().is_some_and(|etag| self.is_known(if_none_match, etag));
         let status = match self.has_news() {
             _ if self.events == 0 && is_known => StatusCode::NOT_MODIFIED,
             true => StatusCode::OK,
@@ -290,6 +290,15 @@ impl Page {
         let closed = u8::from(self.closed);
         HeaderValue::try_from(format!("W/\"{media}-{}-{}-{closed}\"", self.from, self.next))
             .unwrap_or(HeaderValue::from_static("W/\"\""))
+    }
+
+    /// Weak comparison with a list, or `*` (RFC 9110, sections 8.8.3.2 and 13.1.2). Who says `*` may never have seen
+    /// that the source has ended: then it is not taken for an answer.
+    fn is_known(&self, if_none_match: &[HeaderValue], etag: &HeaderValue) -> bool {
+        let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+        let ours = opaque(etag.as_bytes());
+        let tags = if_none_match.iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+        tags.map(<[u8]>::trim_ascii).any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
     }
 
     fn body(&self, media: Media) -> Bytes {
@@ -345,10 +354,5 @@ impl Page {
     }
 }
 
-/// Weak comparison with a list, or `*` (RFC 9110, sections 8.8.3.2 and 13.1.2).
-fn matches(if_none_match: &[HeaderValue], etag: &HeaderValue) -> bool {
-    let opaque = |tag: &[u8]| tag.trim_ascii().strip_prefix(b"W/").unwrap_or(tag.trim_ascii()).to_vec();
-    let ours = opaque(etag.as_bytes());
-    let mut tags = if_none_match.iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
-    tags.any(|tag| tag.trim_ascii() == b"*" || opaque(tag) == ours)
-}
+#[cfg(test)]
+mod tests;

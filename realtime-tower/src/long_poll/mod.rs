@@ -20,6 +20,8 @@
 
 mod config;
 mod reply;
+#[cfg(test)]
+mod tests;
 
 pub use config::LongPollConfig;
 pub use reply::LongPollTransport;

@@ -21,7 +21,7 @@ const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 impl LongPollTransport {
     /// The wait, in whole seconds: what the client asked for up to the most, else the default, each client's a
     /// little shorter than the next so that they do not all come back at once.
-    fn wait(&self, ask: &Ask) -> Duration {
+    pub(super) fn wait(&self, ask: &Ask) -> Duration {
         let wait = match ask.wait {
             Some(asked) => asked.min(self.0.wait_max),
             None => self.0.wait.mul_f64(1.0 - fastrand::f64() / 5.0),

@@ -15,6 +15,8 @@
 
 mod config;
 mod reply;
+#[cfg(test)]
+mod tests;
 
 pub use config::PollConfig;
 pub use reply::PollTransport;

@@ -20,6 +20,8 @@
 mod codec;
 mod config;
 mod reply;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Data, Pings, SseConfig};
 pub use reply::SseTransport;

@@ -96,8 +96,11 @@ impl<U: Uplink> Messages<U> {
         let message = match (reference, sent.reference) {
             (None, Some(_)) => bad("ref takes at most 128 bytes"),
             _ => {
-                let data = sent.data.map_or("null", RawValue::get);
-                Ok(self.inbound(sent.event, Payload::Json(text.slice_ref(data.as_bytes()))))
+                // An absent member and `null` are alike to serde: there is no part of the text to share.
+                let data = sent
+                    .data
+                    .map_or(Bytes::from_static(b"null"), |data| text.slice_ref(data.get().as_bytes()));
+                Ok(self.inbound(sent.event, Payload::Json(data)))
             }
         };
         Asked { reference: reference.map(ToOwned::to_owned), message }

@@ -4,6 +4,8 @@ mod differential;
 mod frames;
 mod handshake;
 mod inbound;
+mod messages;
+mod outbox;
 
 use super::inbound::{Assembler, InboundLimits, Item, Violation};
 

@@ -145,7 +145,7 @@ export class Pane {
       {
         ...size(),
         scales: { y: { range: [0, 100] } },
-        axes: [axis, { ...axis, size: 36, values: (_, ticks) => ticks.map((tick) => `${tick}%`) }],
+        axes: [axis, { ...axis, size: 46, values: (_, ticks) => ticks.map((tick) => `${tick}%`) }],
         series: [{}, { label: "cpu", stroke: () => css("--accent"), width: 2 }, { label: "memory", stroke: () => css("--second"), width: 2 }],
         legend: { show: false },
         cursor: { show: false },

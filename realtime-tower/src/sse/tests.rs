@@ -1,0 +1,151 @@
+//! The bytes of an event stream, exactly.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use realtime_core::envelope::{Control, EndReason};
+use realtime_core::{Event, Gap, GapReason, Opened, Topic};
+
+use super::codec;
+use crate::fixture::{at, entry};
+
+fn text(event: Event) -> String {
+    String::from_utf8(codec::payload(&entry(12, event)).to_vec()).unwrap()
+}
+
+fn id() -> String {
+    at(12).to_string()
+}
+
+#[test]
+fn an_event_is_its_id_its_name_and_its_data() {
+    let id = id();
+    let cases = [
+        (
+            Event::json("tick", &serde_json::json!({ "n": 12 })),
+            format!("id: {id}\nevent: tick\ndata: {{\"n\":12}}\n\n"),
+        ),
+        // The default name has no line.
+        (Event::json("message", &1), format!("id: {id}\ndata: 1\n\n")),
+        (Event::text("message", "plain"), format!("id: {id}\ndata: plain\n\n")),
+        // One that looks like a field, or begins with a space, is data all the same.
+        (Event::text("a: b", " id: 7"), format!("id: {id}\nevent: a: b\ndata:  id: 7\n\n")),
+        (Event::binary("blob", vec![0, 255, 10]), format!("id: {id}\nevent: blob\ndata: AP8K\n\n")),
+    ];
+    for (event, bytes) in cases {
+        assert_eq!(text(event.unwrap()), bytes);
+    }
+}
+
+#[test]
+fn every_line_has_a_field_of_its_own_and_each_end_of_a_line_is_one() {
+    let cases = [
+        ("", "data: \n"),
+        ("a", "data: a\n"),
+        ("a\nb", "data: a\ndata: b\n"),
+        ("a\rb", "data: a\ndata: b\n"),
+        ("a\r\nb", "data: a\ndata: b\n"),
+        ("a\n\nb", "data: a\ndata: \ndata: b\n"),
+        ("a\r\rb", "data: a\ndata: \ndata: b\n"),
+        ("a\n\rb", "data: a\ndata: \ndata: b\n"),
+        ("a\r\n\r\nb", "data: a\ndata: \ndata: b\n"),
+        ("\n", "data: \ndata: \n"),
+        ("a\n", "data: a\ndata: \n"),
+        ("\r\n", "data: \ndata: \n"),
+        ("data: x\n\nid: 7", "data: data: x\ndata: \ndata: id: 7\n"),
+        ("\u{2028}\u{85}", "data: \u{2028}\u{85}\n"),
+    ];
+    for (payload, data) in cases {
+        let expected = format!("id: {}\n{data}\n", id());
+        assert_eq!(text(Event::text("message", payload).unwrap()), expected, "{payload:?}");
+    }
+}
+
+#[test]
+fn an_envelope_is_one_line_with_the_id_inside_and_out() {
+    let event = Event::text("note", "a\nb").unwrap().with_topic(Topic::new("t").unwrap());
+    let bytes = codec::in_envelope(&entry(12, event));
+    let id = id();
+    let data = format!(r#"{{"id":"{id}","event":"note","topic":"t","data":"a\nb"}}"#);
+    assert_eq!(bytes, format!("id: {id}\nevent: note\ndata: {data}\n\n"));
+}
+
+#[test]
+fn controls_repeat_a_place_and_an_open_with_a_gap_has_none() {
+    let (c, to) = (at(2), at(8));
+    let gap = Gap::new(GapReason::Trimmed, Some(c), to);
+    let open = |opened, resumed| Control::Open { opened, resumed, heartbeat: Duration::from_secs(15) };
+    let cases = [
+        (
+            open(Opened::new(c), true),
+            format!(
+                "id: {c}\nevent: $open\ndata: {{\"cursor\":\"{c}\",\"outcome\":\"resumed\",\"heartbeatMs\":15000}}\n\n"
+            ),
+        ),
+        (
+            open(Opened::new(c).with_gap(gap), true),
+            format!(
+                "event: $open\ndata: {{\"cursor\":\"{c}\",\"outcome\":\"gap\",\"heartbeatMs\":15000}}\n\n"
+            ),
+        ),
+        (
+            Control::Gap(gap),
+            format!(
+                "id: {to}\nevent: $gap\ndata: {{\"reason\":\"trimmed\",\"from\":\"{c}\",\"to\":\"{to}\"}}\n\n"
+            ),
+        ),
+        (Control::Live(to), format!("id: {to}\nevent: $live\ndata: {{\"cursor\":\"{to}\"}}\n\n")),
+        (Control::Ping(to), format!("id: {to}\nevent: $ping\ndata: {{\"cursor\":\"{to}\"}}\n\n")),
+    ];
+    for (control, bytes) in cases {
+        assert_eq!(codec::control(&control), bytes);
+    }
+}
+
+#[test]
+fn a_stream_begins_beats_and_ends_as_browsers_want_it() {
+    let c = at(2);
+    assert_eq!(codec::preamble(Duration::from_millis(2000)), "retry: 2000\n");
+    assert_eq!(codec::beat(Some(c)), format!(":\nid: {c}\n\n"));
+    assert_eq!(codec::beat(None), ":\n\n");
+    let end = |cursor, reason, retry| {
+        let end = Control::End { cursor, reason, retry };
+        String::from_utf8(codec::end(&end, retry).to_vec()).unwrap()
+    };
+    assert_eq!(
+        end(Some(c), EndReason::Closed, None),
+        format!("id: {c}\nevent: $end\ndata: {{\"reason\":\"closed\",\"retry\":false}}\n\n")
+    );
+    assert_eq!(
+        end(None, EndReason::Drain, Some(Duration::from_millis(1500))),
+        "retry: 1500\nevent: $end\ndata: {\"reason\":\"drain\",\"retry\":1500}\n\n"
+    );
+}
+
+/// What a client makes of a block: WHATWG HTML, section 9.2.6, for one event.
+fn read_back(block: &str) -> (Option<String>, Option<String>, String) {
+    let (mut id, mut event, mut data) = (None, None, Vec::new());
+    for line in block.replace("\r\n", "\n").split(['\n', '\r']) {
+        let (field, value) = line.split_once(':').unwrap_or((line, ""));
+        let value = value.strip_prefix(' ').unwrap_or(value).to_owned();
+        match field {
+            "id" => id = Some(value),
+            "event" => event = Some(value),
+            "data" => data.push(value),
+            _ => assert_eq!(field, ""),
+        }
+    }
+    (id, event, data.join("\n"))
+}
+
+proptest! {
+    #[test]
+    fn any_text_reads_back_with_its_line_ends_as_lf(payload in "[a-c: \r\n\u{feff}é]{0,40}", name in "[a-z: ]{1,8}") {
+        let block = text(Event::text(name.clone(), payload.clone()).unwrap());
+        prop_assert_eq!(block.matches("\n\n").count(), 1, "one block");
+        let (id, event, data) = read_back(&block);
+        prop_assert_eq!(id, Some(self::id()));
+        prop_assert_eq!(event, Some(name));
+        prop_assert_eq!(data, payload.replace("\r\n", "\n").replace('\r', "\n"));
+    }
+}

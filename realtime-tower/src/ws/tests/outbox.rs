@@ -1,0 +1,206 @@
+//! What goes down: whole frames however the writes are cut, a pong between them only, nothing behind a Close.
+
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tokio::io::{AsyncRead, DuplexStream, ReadBuf};
+
+use crate::ws::codec;
+use crate::ws::io::Io;
+use crate::ws::outbox::Outbox;
+
+/// Takes what has been written, at most `bytes` of it.
+fn read(peer: &mut DuplexStream, bytes: usize, into: &mut Vec<u8>) {
+    let mut buffer = vec![0; bytes];
+    let mut buffer = ReadBuf::new(&mut buffer);
+    let mut cx = Context::from_waker(Waker::noop());
+    let polled = std::pin::Pin::new(peer).poll_read(&mut cx, &mut buffer);
+    assert!(matches!(polled, Poll::Ready(Ok(())) | Poll::Pending));
+    into.extend_from_slice(buffer.filled());
+}
+
+/// Writes through a connection that takes `step` bytes at a time; `meanwhile` is told how many bytes are out before
+/// each write. Returns all that came out at the other end.
+fn written(outbox: &mut Outbox, step: usize, mut meanwhile: impl FnMut(&mut Outbox, usize)) -> Vec<u8> {
+    let (io, mut peer) = tokio::io::duplex(step);
+    let mut io = Io::Test(io);
+    let (mut out, mut total) = (Vec::new(), 0);
+    let mut cx = Context::from_waker(Waker::noop());
+    loop {
+        meanwhile(outbox, total);
+        let mut wrote = 0;
+        let polled = outbox.poll_write(&mut io, &mut cx, &mut wrote);
+        total += wrote;
+        read(&mut peer, step, &mut out);
+        match polled {
+            Poll::Ready(result) => {
+                result.unwrap();
+                assert_eq!(out.len(), total, "what it says to have written is what came");
+                return out;
+            }
+            Poll::Pending => assert!(wrote > 0, "a connection with room takes something"),
+        }
+    }
+}
+
+fn frames(count: usize) -> Vec<Bytes> {
+    (0..count).map(|n| codec::text("x".repeat(n * 3).as_bytes())).collect()
+}
+
+#[test]
+fn partial_writes_lose_and_repeat_nothing() {
+    let whole: Vec<u8> = frames(8).concat();
+    for step in 1..=whole.len() {
+        let mut outbox = Outbox::default();
+        frames(8).into_iter().for_each(|frame| outbox.push(frame));
+        assert_eq!(written(&mut outbox, step, |_, _| {}), whole, "{step} bytes at a time");
+        assert!(outbox.is_empty() && outbox.has_room());
+    }
+}
+
+#[test]
+fn a_pong_stands_between_frames_only() {
+    let whole: Vec<u8> = frames(4).concat();
+    let pong = codec::pong(b"now");
+    let boundaries: Vec<usize> = (0..=4).map(|n| frames(n).concat().len()).collect();
+    for at in 0..whole.len() {
+        let mut outbox = Outbox::default();
+        frames(4).into_iter().for_each(|frame| outbox.push(frame));
+        let mut is_asked = false;
+        let out = written(&mut outbox, 1, |outbox, out| {
+            if out == at && !is_asked {
+                is_asked = true;
+                outbox.pong(pong.clone());
+            }
+        });
+        // As soon as the frame that has begun is out, before any other.
+        let place = *boundaries.iter().find(|boundary| **boundary >= at).unwrap();
+        let expected = [&whole[..place], &pong, &whole[place..]].concat();
+        assert_eq!(out, expected, "asked after {at} bytes");
+    }
+}
+
+#[test]
+fn of_several_pongs_the_newest_is_owed() {
+    let mut outbox = Outbox::default();
+    outbox.pong(codec::pong(b"old"));
+    outbox.pong(codec::pong(b"new"));
+    assert!(!outbox.is_empty());
+    assert_eq!(written(&mut outbox, 100, |_, _| {}), codec::pong(b"new"));
+}
+
+#[test]
+fn nothing_stands_behind_a_close() {
+    let mut outbox = Outbox::default();
+    outbox.push(codec::text(b"before"));
+    outbox.close(codec::close(1000, "C"));
+    assert!(!outbox.has_room());
+    outbox.push(codec::text(b"after"));
+    outbox.pong(codec::pong(b"after"));
+    outbox.close(codec::close(1001, "again"));
+    outbox.close_now(codec::close(1002, "again"));
+    let expected = [codec::text(b"before"), codec::close(1000, "C")].concat();
+    assert_eq!(written(&mut outbox, 3, |_, _| {}), expected);
+}
+
+#[test]
+fn a_close_at_once_finishes_the_frame_that_has_begun_and_drops_the_rest() {
+    let all = frames(4);
+    let whole = all.concat();
+    let close = codec::close(1000, "");
+    let ends: Vec<usize> = (1..=4).map(|n| frames(n).concat().len()).collect();
+    for at in 0..whole.len() {
+        let mut outbox = Outbox::default();
+        all.iter().cloned().for_each(|frame| outbox.push(frame));
+        let mut is_closed = false;
+        let out = written(&mut outbox, 1, |outbox, out| {
+            if out == at && !is_closed {
+                is_closed = true;
+                outbox.pong(codec::pong(b"owed no more"));
+                outbox.close_now(close.clone());
+            }
+        });
+        let begun =
+            if at == 0 || ends.contains(&at) { at } else { *ends.iter().find(|end| **end > at).unwrap() };
+        assert_eq!(out, [&whole[..begun], &close].concat(), "closed after {at} bytes");
+    }
+}
+
+#[test]
+fn it_is_full_at_a_count_and_at_a_weight() {
+    let mut outbox = Outbox::default();
+    for n in 0..64 {
+        assert!(outbox.has_room(), "{n} frames");
+        outbox.push(codec::text(b""));
+    }
+    assert!(!outbox.has_room());
+    written(&mut outbox, 1000, |_, _| {});
+    assert!(outbox.has_room());
+    outbox.push(codec::binary(&vec![0; 64 * 1024 - 11]));
+    assert!(outbox.has_room(), "below");
+    outbox.push(codec::binary(&[0; 10]));
+    assert!(!outbox.has_room(), "beyond");
+}
+
+#[test]
+fn a_connection_that_takes_nothing_more_is_an_error() {
+    let (io, peer) = tokio::io::duplex(8);
+    drop(peer);
+    let mut outbox = Outbox::default();
+    outbox.push(codec::text(b"into the void"));
+    let mut cx = Context::from_waker(Waker::noop());
+    let polled = outbox.poll_write(&mut Io::Test(io), &mut cx, &mut 0);
+    assert!(matches!(polled, Poll::Ready(Err(_))), "{polled:?}");
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Push(usize),
+    Pong(u8),
+}
+
+proptest! {
+    /// Whatever comes while whatever has gone out: every frame in order, each pong that is there a whole frame
+    /// between them.
+    #[test]
+    fn frames_stay_whole_and_in_order(
+        steps in proptest::collection::vec(
+            (0usize..200, prop_oneof![(0usize..70).prop_map(Step::Push), any::<u8>().prop_map(Step::Pong)]),
+            1..20,
+        ),
+        room in 1usize..40,
+    ) {
+        let mut outbox = Outbox::default();
+        outbox.push(codec::text(b"first"));
+        let mut steps = steps;
+        steps.sort_by_key(|(at, _)| *at);
+        let mut steps = std::collections::VecDeque::from(steps);
+        let mut pushed = vec![codec::text(b"first")];
+        let out = written(&mut outbox, room, |outbox, out| {
+            while steps.front().is_some_and(|(at, _)| *at <= out) {
+                match steps.pop_front() {
+                    Some((_, Step::Push(size))) => {
+                        let frame = codec::text("y".repeat(size).as_bytes());
+                        pushed.push(frame.clone());
+                        outbox.push(frame);
+                    }
+                    Some((_, Step::Pong(byte))) => outbox.pong(codec::pong(&[byte])),
+                    None => {}
+                }
+            }
+        });
+        let mut rest = &out[..];
+        let mut texts = Vec::new();
+        while let [first, length, ..] = *rest {
+            let (frame, behind) = rest.split_at(2 + usize::from(length));
+            match first & 0x0f {
+                1 => texts.push(Bytes::copy_from_slice(frame)),
+                _ => prop_assert_eq!((first, length), (0x8a, 1)),
+            }
+            rest = behind;
+        }
+        prop_assert!(rest.is_empty());
+        prop_assert_eq!(texts, pushed);
+    }
+}
