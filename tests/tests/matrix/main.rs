@@ -1,0 +1,16 @@
+//! The matrix: every source, read over every transport, held to every law.
+//!
+//! ```text
+//! World (a source, and the truth of what it was given) ── Mount (the server in memory) ── Way (an honest client)
+//!                                        laws · resume · cuts · streams
+//! ```
+//!
+//! Time is paused and connections are in memory, but for `sockets`, where real ports and foreign clients are the point.
+
+mod cuts;
+mod laws;
+mod mount;
+mod resume;
+mod sockets;
+mod streams;
+mod world;
