@@ -8,6 +8,8 @@ use bytes::Bytes;
 use realtime_core::envelope::{self, Control};
 use realtime_core::{Cursor, DEFAULT_NAME, Entry, Format, Payload};
 
+use super::config::Data;
+
 /// Under which entries keep their block with the payload as data.
 pub(super) const PAYLOAD: Format = Format::new("realtime-tower/sse/payload");
 /// Under which entries keep their block with the envelope as data.
@@ -38,14 +40,15 @@ fn block(entry: &Entry, data: &[u8]) -> Bytes {
     out.into()
 }
 
-/// A control as an event.
-pub(super) fn control(control: &Control) -> Bytes {
+/// A control as an event; where events come in their envelope, it does too.
+pub(super) fn control(control: &Control, form: Data) -> Bytes {
     let mut out = Vec::with_capacity(160);
     if let Some(id) = control.id() {
         field(&mut out, "id", id.to_string().as_bytes());
     }
     field(&mut out, "event", control.name().as_bytes());
-    field(&mut out, "data", control.data().as_bytes());
+    let data = if form == Data::Envelope { control.message() } else { control.data() };
+    field(&mut out, "data", data.as_bytes());
     out.push(b'\n');
     out.into()
 }
@@ -65,12 +68,12 @@ pub(super) fn beat(place: Option<Cursor>) -> Bytes {
 }
 
 /// The end, with when to come back where that is wanted.
-pub(super) fn end(end: &Control, retry: Option<Duration>) -> Bytes {
+pub(super) fn end(end: &Control, retry: Option<Duration>, form: Data) -> Bytes {
     let mut out = Vec::with_capacity(160);
     if let Some(retry) = retry {
         field(&mut out, "retry", retry.as_millis().to_string().as_bytes());
     }
-    out.extend_from_slice(&control(end));
+    out.extend_from_slice(&control(end, form));
     out.into()
 }
 

@@ -71,7 +71,7 @@ impl Transport for SseTransport {
         let reason = if away == Away::Draining { EndReason::Drain } else { EndReason::Source };
         let end = Control::End { cursor: None, reason, retry: Some(retry) };
         let mut response = head();
-        *response.body_mut() = codec::end(&end, Some(retry)).into();
+        *response.body_mut() = codec::end(&end, Some(retry), self.0.data).into();
         response
     }
 
@@ -143,13 +143,13 @@ impl<F: Feed> SseBody<F> {
 
     fn encode(&self, message: Message) -> Ready {
         match message {
-            Message::Control(control) => Ready::Piece(codec::control(&control)),
+            Message::Control(control) => Ready::Piece(codec::control(&control, self.config.data)),
             Message::Events(batch) => Ready::Batch(batch, 0),
             Message::Beat(place) => Ready::Piece(match (self.config.pings, place) {
-                (Pings::Events, Some(place)) => codec::control(&Control::Ping(place)),
+                (Pings::Events, Some(place)) => codec::control(&Control::Ping(place), self.config.data),
                 (_, place) => codec::beat(place),
             }),
-            Message::End(end) => Ready::Last(codec::end(&end.control(), end.retry)),
+            Message::End(end) => Ready::Last(codec::end(&end.control(), end.retry, self.config.data)),
         }
     }
 
@@ -170,7 +170,7 @@ impl<F: Feed> SseBody<F> {
                     return None;
                 };
                 self.ready = Ready::Done;
-                return Some(codec::end(&end.control(), end.retry));
+                return Some(codec::end(&end.control(), end.retry, self.config.data));
             }
             Data::Payload | Data::PayloadOrBase64 => entry.encoded(codec::PAYLOAD, codec::payload),
             Data::Envelope => entry.encoded(codec::ENVELOPE, codec::in_envelope),

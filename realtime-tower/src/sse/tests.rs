@@ -7,6 +7,7 @@ use realtime_core::envelope::{Control, EndReason};
 use realtime_core::{Event, Gap, GapReason, Opened, Topic};
 
 use super::codec;
+use super::config::Data;
 use crate::fixture::{at, entry};
 
 fn text(event: Event) -> String {
@@ -98,7 +99,7 @@ fn controls_repeat_a_place_and_an_open_with_a_gap_has_none() {
         (Control::Ping(to), format!("id: {to}\nevent: $ping\ndata: {{\"cursor\":\"{to}\"}}\n\n")),
     ];
     for (control, bytes) in cases {
-        assert_eq!(codec::control(&control), bytes);
+        assert_eq!(codec::control(&control, Data::Payload), bytes);
     }
 }
 
@@ -110,7 +111,7 @@ fn a_stream_begins_beats_and_ends_as_browsers_want_it() {
     assert_eq!(codec::beat(None), ":\n\n");
     let end = |cursor, reason, retry| {
         let end = Control::End { cursor, reason, retry };
-        String::from_utf8(codec::end(&end, retry).to_vec()).unwrap()
+        String::from_utf8(codec::end(&end, retry, Data::Payload).to_vec()).unwrap()
     };
     assert_eq!(
         end(Some(c), EndReason::Closed, None),

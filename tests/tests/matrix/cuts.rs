@@ -8,7 +8,11 @@ use crate::mount::{Knobs, Mount, is_event, until};
 use crate::world::{ALL, Kind, World};
 
 /// What comes through a first connection with a fault, and what the second brings.
-async fn resumed(transport: Transport, keep: usize, plan: impl Fn(usize) -> Plan + Send + Sync + 'static) -> (u64, bool) {
+async fn resumed(
+    transport: Transport,
+    keep: usize,
+    plan: impl Fn(usize) -> Plan + Send + Sync + 'static,
+) -> (u64, bool) {
     let what = format!("{transport:?}");
     let mut world = World::new(Kind::OneTopic, keep);
     let mount = Mount::new(world.source.clone(), Knobs::default());
@@ -50,7 +54,9 @@ async fn a_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
             let mut cuts = 0;
             for at in 0..length {
                 // The first connection alone; the one that resumes is whole.
-                let plan = move |nth| if nth == 0 { Plan::default().cut(Way::Down, at, Cut::Fin) } else { Plan::default() };
+                let plan = move |nth| {
+                    if nth == 0 { Plan::default().cut(Way::Down, at, Cut::Fin) } else { Plan::default() }
+                };
                 let (_, whole) = resumed(transport, keep, plan).await;
                 cuts += u64::from(!whole);
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use realtime_core::{BoxSource, Start};
+use realtime_core::BoxSource;
 use realtime_tests::client::{Place, Reader, Seen, SseForm, Target, Transport};
 use realtime_tests::dial::{Dialer, Links};
 use realtime_tests::fault::Plan;
@@ -24,8 +24,6 @@ pub(crate) enum Way {
 
 impl Way {
     pub(crate) const ALL: [Self; 5] = [Self::Poll, Self::LongPoll, Self::Sse, Self::SseEnvelope, Self::Ws];
-    /// Those that are told things without asking.
-    pub(crate) const STREAMS: [Self; 3] = [Self::Sse, Self::SseEnvelope, Self::Ws];
 
     pub(crate) fn transport(self) -> Transport {
         match self {
@@ -38,10 +36,6 @@ impl Way {
 
     pub(crate) fn sse(self) -> SseForm {
         if self == Self::SseEnvelope { SseForm::Envelope } else { SseForm::Bare }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        name(self.transport())
     }
 }
 
@@ -158,11 +152,6 @@ pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     panic!("never: {what}");
-}
-
-/// A start that a mount has by default.
-pub(crate) fn starting(start: Start) -> Knobs {
-    Knobs::default().config(|config| config.default_start = start)
 }
 
 /// Reads up to and with what `last` holds of. A heartbeat is a sign of life and no progress: paused time is bounded too.
