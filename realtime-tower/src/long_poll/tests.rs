@@ -8,7 +8,9 @@ use super::{LongPollConfig, LongPollTransport};
 use crate::negotiate::Ask;
 use crate::transport::Transport;
 
-fn ask(uri: &str, headers: &[(&str, &str)]) -> Ask {
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+fn ask(uri: &str, headers: Headers<'_>) -> Ask {
     let request =
         headers.iter().fold(Request::get(uri), |request, (name, value)| request.header(*name, *value));
     Ask::new(&request.body(()).unwrap().into_parts().0)

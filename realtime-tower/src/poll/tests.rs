@@ -6,7 +6,9 @@ use super::PollTransport;
 use crate::negotiate::{Ask, Asked};
 use crate::transport::Transport;
 
-fn ask(uri: &str, headers: &[(&str, &str)]) -> Ask {
+type Headers<'a> = &'a [(&'a str, &'a str)];
+
+fn ask(uri: &str, headers: Headers<'_>) -> Ask {
     let request =
         headers.iter().fold(Request::get(uri), |request, (name, value)| request.header(*name, *value));
     Ask::new(&request.body(()).unwrap().into_parts().0)
