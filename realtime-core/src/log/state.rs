@@ -376,3 +376,35 @@ impl State {
             }
     }
 }
+
+#[cfg(test)]
+impl State {
+    /// Every index agrees with every other, and the accounts with what is there.
+    pub(crate) fn assert_whole(&self) {
+        let queued: usize = self.topics.iter().map(|(_, topic)| topic.entries.len()).sum();
+        assert_eq!(queued, self.all.len());
+        assert_eq!((self.names.len(), self.quiet.len()), (self.topics.len(), self.topics.len()));
+        let (mut shares, mut expiries, mut keyed_bytes) = (0, 0, 0);
+        for (id, topic) in &self.topics {
+            assert!(self.names.get(&topic.name) == Some(&id) && self.quiet.contains(&(topic.last, id)));
+            assert!(topic.entries.iter().map(position_of).is_sorted());
+            assert!(topic.entries.iter().all(|entry| self.all.contains_key(&position_of(entry))));
+            if topic.is_keyed() {
+                assert_eq!(topic.keys.len(), topic.entries.len());
+                let costs = topic.entries.iter().map(|entry| entry.event().bytes() + ENTRY_OVERHEAD_BYTES);
+                keyed_bytes += costs.sum::<usize>();
+            } else if !topic.entries.is_empty() {
+                assert!(self.shares.contains(&(topic.share, id)));
+                shares += 1;
+            }
+            if let Some(expiry) = topic.expiry() {
+                assert!(self.expiries.contains(&(expiry, id)));
+                expiries += 1;
+            }
+        }
+        assert_eq!((self.shares.len(), self.expiries.len()), (shares, expiries));
+        assert_eq!(self.keyed_bytes, keyed_bytes);
+        let used: usize = self.topics.iter().map(|(_, topic)| topic.ledger.used()).sum();
+        assert_eq!(self.ledger.used(), used);
+    }
+}
