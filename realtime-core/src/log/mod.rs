@@ -23,6 +23,9 @@ mod state;
 mod topics;
 
 #[cfg(test)]
+#[cfg(realtime_loom)]
+mod loom;
+#[cfg(test)]
 #[cfg(not(realtime_loom))]
 mod model;
 #[cfg(test)]

@@ -378,6 +378,7 @@ impl State {
 }
 
 #[cfg(test)]
+#[cfg(not(realtime_loom))]
 impl State {
     /// Every index agrees with every other, and the accounts with what is there.
     pub(crate) fn assert_whole(&self) {
