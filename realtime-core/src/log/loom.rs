@@ -75,7 +75,7 @@ fn a_publish_finds_whoever_parks() {
 
 #[test]
 fn a_publish_finds_two_readers_in_different_lists() {
-    explore(4, || {
+    explore(3, || {
         let log = log();
         let all = log.subscribe(Start::Earliest);
         let unnamed = LogFeed::new(log.shared.clone(), TopicSet::unnamed(), Start::Earliest);
