@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::cursor::Cursor;
 use crate::event::Event;
-use crate::limits::FORMATS_CACHED_MAX;
+use crate::limits::{ENCODING_OVERHEAD_BYTES, FORMATS_CACHED_MAX};
 use crate::log::ledger::Charge;
 
 /// An event that has a place. Cloning shares it, with the bytes that were encoded for it.
@@ -93,7 +93,7 @@ impl Entry {
             let (kept, bytes) = slot.get_or_init(|| {
                 let bytes = encode(self);
                 if let Some(charge) = &self.0.charge {
-                    charge.grow(bytes.len());
+                    charge.grow(bytes.len() + ENCODING_OVERHEAD_BYTES);
                 }
                 (format, bytes)
             });
@@ -171,6 +171,20 @@ mod tests {
         entry.encoded(Format::new("y"), |_| Bytes::from_static(b"y"));
         assert_eq!(entry.encoded(Format::new("x"), count), "b");
         assert_eq!(ENCODED.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn an_entry_weighs_no_more_than_it_is_charged() {
+        use std::mem::size_of;
+
+        use crate::limits::ENTRY_OVERHEAD_BYTES;
+
+        // Maps and queues are between half full and full: each place counts twice.
+        let shared = size_of::<Inner>() + 2 * size_of::<usize>();
+        let places = 2 * (size_of::<(u64, Entry)>() + size_of::<Entry>());
+        let key = 2 * size_of::<(Arc<str>, u64)>();
+        assert!(shared + places + key <= ENTRY_OVERHEAD_BYTES, "{shared} + {places} + {key}");
+        assert!(ENTRY_OVERHEAD_BYTES < 2 * shared, "nor much less");
     }
 
     #[test]
