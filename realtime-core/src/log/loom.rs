@@ -158,7 +158,7 @@ fn a_reader_that_goes_takes_nobodys_wake_up() {
 fn what_is_filled_while_an_entry_leaves_is_never_owed() {
     explore(5, || {
         let log = Ledger::new(1_000);
-        let topic = TopicLedger::new(log.clone());
+        let topic = TopicLedger::new(log.clone(), 0);
         let charge = Arc::new(Charge::new(topic.clone(), 100));
         let fillers: Vec<_> = (0..2)
             .map(|_| {

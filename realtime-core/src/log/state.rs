@@ -194,10 +194,13 @@ impl State {
             self.drop_oldest(id);
         }
         self.weigh(id);
+        while let Some(grown) = self.ledger.next_grown() {
+            self.weigh(grown);
+        }
         while self.ledger.is_over()
             && let Some((share, fullest)) = self.shares.last().copied()
         {
-            // Readers fill encodings without telling this index: look again before it loses anything.
+            // Readers fill encodings while we are at it: look again before it loses anything.
             if self.topics[fullest].ledger.used() == share {
                 self.drop_oldest(fullest);
             }
@@ -207,9 +210,10 @@ impl State {
 
     /// Puts a topic where it belongs among the fullest.
     fn weigh(&mut self, id: usize) {
-        let topic = &mut self.topics[id];
+        // One that grew may have been forgotten since, and its number be another's: that does no harm.
+        let Some(topic) = self.topics.get_mut(id) else { return };
         self.shares.remove(&(topic.share, id));
-        topic.share = topic.ledger.used();
+        topic.share = topic.ledger.weigh();
         if !topic.is_keyed() && !topic.entries.is_empty() {
             self.shares.insert((topic.share, id));
         }
@@ -265,7 +269,7 @@ impl State {
             self.forget_quietest(&is_named)?;
         }
         let lost = self.lost_by(name.as_ref());
-        let ledger = TopicLedger::new(self.ledger.clone());
+        let ledger = TopicLedger::new(self.ledger.clone(), self.topics.vacant_key());
         let topic = TopicLog::new(name.clone(), self.keep_for(name.as_ref()), lost, ledger);
         let last = topic.last;
         let id = self.topics.insert(topic);
