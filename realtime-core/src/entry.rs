@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::cursor::Cursor;
 use crate::event::Event;
-use crate::limits::FORMATS_CACHED_MAX;
+use crate::limits::{ENCODING_OVERHEAD_BYTES, FORMATS_CACHED_MAX};
 use crate::log::ledger::Charge;
 
 /// An event that has a place. Cloning shares it, with the bytes that were encoded for it.
@@ -92,7 +92,7 @@ impl Entry {
                 if slot.set((format, bytes)).is_ok()
                     && let Some(charge) = &self.0.charge
                 {
-                    charge.grow(len);
+                    charge.grow(len + ENCODING_OVERHEAD_BYTES);
                 }
             }
             if let Some((kept, bytes)) = slot.get()
@@ -187,6 +187,20 @@ mod tests {
         let made: std::collections::HashSet<_> =
             threads.into_iter().map(|thread| thread.join().unwrap().as_ptr()).collect();
         assert_eq!(made.len(), 1);
+    }
+
+    #[test]
+    fn an_entry_weighs_no_more_than_it_is_charged() {
+        use std::mem::size_of;
+
+        use crate::limits::ENTRY_OVERHEAD_BYTES;
+
+        // Maps and queues are between half full and full: each place counts twice.
+        let shared = size_of::<Inner>() + 2 * size_of::<usize>();
+        let places = 2 * (size_of::<(u64, Entry)>() + size_of::<Entry>());
+        let key = 2 * size_of::<(Arc<str>, u64)>();
+        assert!(shared + places + key <= ENTRY_OVERHEAD_BYTES, "{shared} + {places} + {key}");
+        assert!(ENTRY_OVERHEAD_BYTES < 2 * shared, "nor much less");
     }
 
     #[test]

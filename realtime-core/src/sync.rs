@@ -3,13 +3,13 @@
 #[cfg(not(realtime_loom))]
 pub(crate) use std::sync::{
     Arc,
-    atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering},
 };
 
 #[cfg(realtime_loom)]
 pub(crate) use loom::sync::{
     Arc,
-    atomic::{AtomicIsize, AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering},
 };
 
 #[cfg(realtime_loom)]

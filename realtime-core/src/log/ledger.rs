@@ -5,7 +5,7 @@
 //! closes with one swap, and nothing is added after.
 
 use crate::limits::HOT_ENTRIES;
-use crate::sync::{Arc, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+use crate::sync::{Arc, AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Mutex, Ordering};
 
 /// The log's account.
 #[derive(Debug)]
@@ -14,11 +14,14 @@ pub(crate) struct Ledger {
     budget: usize,
     /// The newest position: near it, encodings are kept whatever the budget says.
     head: AtomicU64,
+    /// Topics to which readers added since they were last weighed, each once.
+    grown: Mutex<Vec<usize>>,
 }
 
 impl Ledger {
     pub(crate) fn new(budget: usize) -> Arc<Self> {
-        Arc::new(Self { used: AtomicIsize::new(0), budget, head: AtomicU64::new(0) })
+        let (used, head) = (AtomicIsize::new(0), AtomicU64::new(0));
+        Arc::new(Self { used, budget, head, grown: Mutex::new(Vec::new()) })
     }
 
     pub(crate) fn is_over(&self) -> bool {
@@ -30,6 +33,11 @@ impl Ledger {
         self.used.load(Ordering::Relaxed).max(0) as usize
     }
 
+    /// One of the topics that are to be weighed again.
+    pub(crate) fn next_grown(&self) -> Option<usize> {
+        self.grown.lock().pop()
+    }
+
     pub(crate) fn moved_to(&self, head: u64) {
         self.head.store(head, Ordering::Relaxed);
     }
@@ -39,12 +47,21 @@ impl Ledger {
 #[derive(Debug)]
 pub(crate) struct TopicLedger {
     used: AtomicIsize,
+    /// Its number in the log, under which it is weighed.
+    id: usize,
+    has_grown: AtomicBool,
     log: Arc<Ledger>,
 }
 
 impl TopicLedger {
-    pub(crate) fn new(log: Arc<Ledger>) -> Arc<Self> {
-        Arc::new(Self { used: AtomicIsize::new(0), log })
+    pub(crate) fn new(log: Arc<Ledger>, id: usize) -> Arc<Self> {
+        Arc::new(Self { used: AtomicIsize::new(0), id, has_grown: AtomicBool::new(false), log })
+    }
+
+    /// What it has, looked at by the log: what readers add from now on is told anew.
+    pub(crate) fn weigh(&self) -> usize {
+        self.has_grown.store(false, Ordering::SeqCst);
+        self.used()
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -85,6 +102,9 @@ impl Charge {
         let open = |cost: usize| (cost & CLOSED == 0).then_some(cost + bytes);
         if self.cost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, open).is_ok() {
             self.topic.add(bytes as isize);
+            if !self.topic.has_grown.swap(true, Ordering::SeqCst) {
+                self.topic.log.grown.lock().push(self.topic.id);
+            }
         }
     }
 
@@ -105,7 +125,7 @@ mod tests {
     #[test]
     fn what_is_filled_while_the_entry_leaves_is_never_owed() {
         let log = Ledger::new(1_000);
-        let topic = TopicLedger::new(log.clone());
+        let topic = TopicLedger::new(log.clone(), 0);
         for _ in 0..200 {
             let charge = Arc::new(Charge::new(topic.clone(), 100));
             let fill = std::thread::spawn({
@@ -122,7 +142,7 @@ mod tests {
     #[test]
     fn a_hot_entry_may_grow_over_the_budget_and_an_old_one_not() {
         let log = Ledger::new(100);
-        let topic = TopicLedger::new(log.clone());
+        let topic = TopicLedger::new(log.clone(), 0);
         let charge = Charge::new(topic, 100);
         log.moved_to(1_000);
         assert!(!charge.may_grow(1));

@@ -23,6 +23,12 @@ mod state;
 mod topics;
 
 #[cfg(test)]
+#[cfg(realtime_loom)]
+mod loom;
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+mod model;
+#[cfg(test)]
 #[cfg(not(realtime_loom))]
 mod tests;
 
@@ -63,10 +69,16 @@ pub struct Log {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) inner: Mutex<Inner>,
     pub(crate) clock: Clock,
+}
+
+impl std::fmt::Debug for Shared {
+    /// Not what it holds: that may be 64 MiB, and is nobody's business in a log file.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use futures_core::Stream;
 
 use crate::cursor::Start;
 use crate::error::SourceError;
-use crate::feed::Delivery;
+use crate::feed::{Delivery, Gap};
 use crate::log::read::{Place, Read};
 use crate::log::{Inner, Shared};
 use crate::sync::Arc;
@@ -97,7 +97,11 @@ impl LogFeed {
         }
         match inner.state.read(&self.set, &mut self.place) {
             Read::Further => return Step::Again,
-            Read::Gap(gap) => return self.say(self.place.at, Delivery::Gap(gap)),
+            Read::Gap(gap) => {
+                // From the place the consumer knows of: ours may have moved on past what is not of the set.
+                let gap = Gap { from: Some(inner.state.cursor(self.told)), ..gap };
+                return self.say(self.place.at, Delivery::Gap(gap));
+            }
             Read::Events(batch) => {
                 return self.say(batch.cursor().position() as u64, Delivery::Events(batch));
             }

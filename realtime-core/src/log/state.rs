@@ -194,10 +194,13 @@ impl State {
             self.drop_oldest(id);
         }
         self.weigh(id);
+        while let Some(grown) = self.ledger.next_grown() {
+            self.weigh(grown);
+        }
         while self.ledger.is_over()
             && let Some((share, fullest)) = self.shares.last().copied()
         {
-            // Readers fill encodings without telling this index: look again before it loses anything.
+            // Readers fill encodings while we are at it: look again before it loses anything.
             if self.topics[fullest].ledger.used() == share {
                 self.drop_oldest(fullest);
             }
@@ -207,9 +210,10 @@ impl State {
 
     /// Puts a topic where it belongs among the fullest.
     fn weigh(&mut self, id: usize) {
-        let topic = &mut self.topics[id];
+        // One that grew may have been forgotten since, and its number be another's: that does no harm.
+        let Some(topic) = self.topics.get_mut(id) else { return };
         self.shares.remove(&(topic.share, id));
-        topic.share = topic.ledger.used();
+        topic.share = topic.ledger.weigh();
         if !topic.is_keyed() && !topic.entries.is_empty() {
             self.shares.insert((topic.share, id));
         }
@@ -265,7 +269,7 @@ impl State {
             self.forget_quietest(&is_named)?;
         }
         let lost = self.lost_by(name.as_ref());
-        let ledger = TopicLedger::new(self.ledger.clone());
+        let ledger = TopicLedger::new(self.ledger.clone(), self.topics.vacant_key());
         let topic = TopicLog::new(name.clone(), self.keep_for(name.as_ref()), lost, ledger);
         let last = topic.last;
         let id = self.topics.insert(topic);
@@ -374,5 +378,38 @@ impl State {
                 }
                 Set::All | Set::Prefix(_) => false,
             }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+impl State {
+    /// Every index agrees with every other, and the accounts with what is there.
+    pub(crate) fn assert_whole(&self) {
+        let queued: usize = self.topics.iter().map(|(_, topic)| topic.entries.len()).sum();
+        assert_eq!(queued, self.all.len());
+        assert_eq!((self.names.len(), self.quiet.len()), (self.topics.len(), self.topics.len()));
+        let (mut shares, mut expiries, mut keyed_bytes) = (0, 0, 0);
+        for (id, topic) in &self.topics {
+            assert!(self.names.get(&topic.name) == Some(&id) && self.quiet.contains(&(topic.last, id)));
+            assert!(topic.entries.iter().map(position_of).is_sorted());
+            assert!(topic.entries.iter().all(|entry| self.all.contains_key(&position_of(entry))));
+            if topic.is_keyed() {
+                assert_eq!(topic.keys.len(), topic.entries.len());
+                let costs = topic.entries.iter().map(|entry| entry.event().bytes() + ENTRY_OVERHEAD_BYTES);
+                keyed_bytes += costs.sum::<usize>();
+            } else if !topic.entries.is_empty() {
+                assert!(self.shares.contains(&(topic.share, id)));
+                shares += 1;
+            }
+            if let Some(expiry) = topic.expiry() {
+                assert!(self.expiries.contains(&(expiry, id)));
+                expiries += 1;
+            }
+        }
+        assert_eq!((self.shares.len(), self.expiries.len()), (shares, expiries));
+        assert_eq!(self.keyed_bytes, keyed_bytes);
+        let used: usize = self.topics.iter().map(|(_, topic)| topic.ledger.used()).sum();
+        assert_eq!(self.ledger.used(), used);
     }
 }

@@ -4,6 +4,7 @@ use futures_core::Stream;
 use futures_util::{FutureExt, StreamExt};
 
 use super::*;
+use crate::entry::{Entry, Format};
 use crate::feed::{Delivery, Gap, GapReason};
 use crate::limits::{Keep, Limits};
 
@@ -214,6 +215,30 @@ fn the_budget_takes_from_the_fullest_topic() {
     let used = log.shared.inner.lock().state.all.len();
     assert!((40..60).contains(&used), "64 KiB hold some fifty entries, not {used}");
     assert!(read(&log.topic("chatty"), Start::After(at(0)))[0].contains("trimmed"));
+}
+
+#[test]
+fn what_readers_fill_counts_for_the_topic_whose_it_is() {
+    let limits = Limits { budget_bytes: 64 * 1024, ..Limits::default() };
+    let log = Log::builder().epoch(EPOCH).limits(limits).build();
+    log.publish_all((0..20).map(|_| on("filled"))).unwrap();
+    let mut reader = log.topic("filled").subscribe(Start::Earliest);
+    while let Some(Some(Ok(delivery))) = reader.next().now_or_never() {
+        if let Delivery::Events(batch) = delivery {
+            let encode: fn(&Entry) -> bytes::Bytes = |_| vec![0; 2_000].into();
+            assert_eq!(batch.encoded(Format::new("test"), encode).count(), 20);
+        }
+    }
+    for _ in 0..60 {
+        log.publish(Event::text("e", "x".repeat(1_000)).unwrap().with_topic(topic("chatty"))).unwrap();
+    }
+    let inner = log.shared.inner.lock();
+    let used = |name: &str| {
+        let set = TopicSet::one(topic(name));
+        inner.state.known(&set).map(|topic| topic.ledger.used()).sum::<usize>()
+    };
+    let (filled, chatty) = (used("filled"), used("chatty"));
+    assert!(filled.abs_diff(chatty) < 4 * 1024, "both have about half: {filled} and {chatty}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn a_wait_that_was_not_asked_for_is_the_default_jittered_downwards_in_whole_seco
 
 #[test]
 fn a_long_poll_is_asked_for_by_prefer_or_by_name() {
-    let cases: [(&str, &[(&str, &str)], bool, bool); 9] = [
+    let cases: [(&str, Headers<'_>, bool, bool); 9] = [
         ("/", &[], false, false),
         ("/", &[("prefer", "wait=5")], true, true),
         ("/", &[("prefer", "respond-async")], false, false),

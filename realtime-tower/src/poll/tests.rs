@@ -16,7 +16,7 @@ fn ask(uri: &str, headers: Headers<'_>) -> Ask {
 
 #[test]
 fn a_poll_is_what_accepts_json_and_asks_for_nothing_else() {
-    let cases: [(&str, &[(&str, &str)], bool); 8] = [
+    let cases: [(&str, Headers<'_>, bool); 8] = [
         ("/", &[], true),
         ("/", &[("accept", "*/*")], true),
         ("/", &[("accept", "application/json")], true),

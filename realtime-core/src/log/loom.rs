@@ -1,0 +1,175 @@
+//! Every order in which publishers and readers can meet, explored by loom.
+//!
+//! A lost wake-up shows as a deadlock: a reader waits in `block_on` and nobody is left to wake it.
+//!
+//! ```text
+//! RUSTFLAGS="--cfg realtime_loom" cargo test -p realtime-core --lib --release -- loom
+//! ```
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Waker};
+
+use futures_core::Stream as _;
+use loom::future::block_on;
+use loom::model::Builder;
+use loom::thread;
+
+use super::ledger::{Charge, Ledger, TopicLedger};
+use crate::cursor::Start;
+use crate::event::Event;
+use crate::feed::Delivery;
+use crate::log::{Log, LogFeed};
+use crate::source::Source;
+use crate::sync::Arc;
+use crate::topic::{Topic, TopicSet};
+
+/// Explores every order with at most so many switches that nothing forces, or as many as `LOOM_MAX_PREEMPTIONS` says.
+fn explore(switches_max: usize, model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = Builder::new();
+    builder.preemption_bound.get_or_insert(switches_max);
+    builder.check(model);
+}
+
+fn log() -> Log {
+    Log::builder().epoch(1).build()
+}
+
+fn event() -> Event {
+    Event::text("e", "x").unwrap()
+}
+
+/// Reads until `count` events have come, or the end; says how many came.
+async fn read(mut feed: LogFeed, count: usize) -> usize {
+    let mut positions = Vec::new();
+    while positions.len() < count {
+        match poll_fn(|cx| Pin::new(&mut feed).poll_next(cx)).await {
+            Some(Ok(Delivery::Events(batch))) => positions.extend(batch.iter().map(|entry| entry.cursor())),
+            Some(Ok(Delivery::Gap(gap))) => panic!("nothing was lost: {gap:?}"),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => panic!("{error}"),
+            None => break,
+        }
+    }
+    assert!(positions.is_sorted_by(|a, b| a < b), "{positions:?}");
+    positions.len()
+}
+
+fn poll(feed: &mut LogFeed) {
+    let _ = Pin::new(feed).poll_next(&mut Context::from_waker(Waker::noop()));
+}
+
+#[test]
+fn a_publish_finds_whoever_parks() {
+    explore(5, || {
+        let log = log();
+        let feed = log.subscribe(Start::Earliest);
+        let publisher = thread::spawn(move || {
+            log.publish(event()).unwrap();
+            log.publish(event()).unwrap();
+        });
+        assert_eq!(block_on(read(feed, 2)), 2);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn a_publish_finds_two_readers_in_different_lists() {
+    explore(3, || {
+        let log = log();
+        let all = log.subscribe(Start::Earliest);
+        let unnamed = LogFeed::new(log.shared.clone(), TopicSet::unnamed(), Start::Earliest);
+        let publisher = thread::spawn(move || {
+            log.publish(event()).unwrap();
+        });
+        let other = thread::spawn(move || assert_eq!(block_on(read(unnamed, 1)), 1));
+        assert_eq!(block_on(read(all, 1)), 1);
+        publisher.join().unwrap();
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn two_publishers_have_one_order() {
+    explore(4, || {
+        let log = log();
+        let feed = log.subscribe(Start::Earliest);
+        let publishers: Vec<_> = (0..2)
+            .map(|_| {
+                let log = log.clone();
+                thread::spawn(move || log.publish(event()).unwrap())
+            })
+            .collect();
+        assert_eq!(block_on(read(feed, 2)), 2);
+        let cursors: Vec<_> = publishers.into_iter().map(|publisher| publisher.join().unwrap()).collect();
+        assert_ne!(cursors[0], cursors[1]);
+    });
+}
+
+#[test]
+fn a_close_finds_whoever_parks() {
+    explore(5, || {
+        let log = log();
+        let feed = log.subscribe(Start::Earliest);
+        let closer = thread::spawn(move || {
+            log.publish(event()).unwrap();
+            log.close();
+        });
+        assert_eq!(block_on(read(feed, usize::MAX)), 1);
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn the_end_of_a_topic_finds_whoever_parks() {
+    explore(5, || {
+        let (log, topic) = (log(), Topic::new("t").unwrap());
+        let feed = LogFeed::new(log.shared.clone(), TopicSet::one(topic.clone()), Start::Earliest);
+        let closer = thread::spawn(move || log.close_topic(&topic));
+        assert_eq!(block_on(read(feed, usize::MAX)), 0);
+        closer.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_that_goes_takes_nobodys_wake_up() {
+    explore(4, || {
+        let log = log();
+        let stays = log.subscribe(Start::Earliest);
+        let mut goes = log.subscribe(Start::Live);
+        let publisher = thread::spawn({
+            let log = log.clone();
+            move || log.publish(event()).unwrap()
+        });
+        let leaver = thread::spawn(move || {
+            for _ in 0..3 {
+                poll(&mut goes);
+            }
+            drop(goes);
+        });
+        assert_eq!(block_on(read(stays, 1)), 1);
+        publisher.join().unwrap();
+        leaver.join().unwrap();
+        assert_eq!(log.readers(&Topic::new("any").unwrap()), 0);
+    });
+}
+
+#[test]
+fn what_is_filled_while_an_entry_leaves_is_never_owed() {
+    explore(5, || {
+        let log = Ledger::new(1_000);
+        let topic = TopicLedger::new(log.clone(), 0);
+        let charge = Arc::new(Charge::new(topic.clone(), 100));
+        let fillers: Vec<_> = (0..2)
+            .map(|_| {
+                let charge = charge.clone();
+                thread::spawn(move || charge.grow(50))
+            })
+            .collect();
+        charge.close();
+        for filler in fillers {
+            filler.join().unwrap();
+        }
+        assert_eq!((topic.used(), log.used()), (0, 0));
+    });
+}
