@@ -333,7 +333,7 @@ async fn http_1_0_knows_no_upgrade_and_a_body_is_none() {
             let mut raw = mount.raw();
             raw.send(lines.followed_by([&body[..], &next].concat())).await;
             let head = raw.head().await.expect("an answer");
-            assert_eq!((head.status, mount.made()), (400, 0), "{what}");
+            assert_eq!(head.status, 400, "{what}");
             raw.body(&head).await;
             // In step: the one request behind the body is answered once, or the connection is closed.
             if let Some(head) = raw.head().await {
@@ -342,6 +342,7 @@ async fn http_1_0_knows_no_upgrade_and_a_body_is_none() {
             }
             raw.half_close().await;
             assert_eq!(raw.rest().await, "", "{what}: nothing of the body was taken for a request");
+            assert!(mount.made() <= 1, "{what}");
         })
         .await;
     }
