@@ -40,7 +40,7 @@ pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Option<String>, Re
     }
     let query = parts.uri.query().unwrap_or_default();
     let named = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "event");
-    Ok(named.map(|(_, name)| name.into_owned()).filter(|name| !name.is_empty()))
+    Inbound::named(named.map(|(_, name)| name)).map_err(|error| refused(&error))
 }
 
 /// Reads the body, has it handled, and answers with what the handler says.
