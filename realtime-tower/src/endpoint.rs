@@ -83,9 +83,17 @@ impl<T: Transports> Endpoint<T> {
 
     fn look(&self, parts: &mut Parts, takes_messages: bool) -> Result<Admitted, Response<Body>> {
         let method = &parts.method;
-        let is_extended_connect = *method == Method::CONNECT && parts.version == Version::HTTP_2;
         if *method == Method::OPTIONS {
             return Err(reject::options(&self.methods(takes_messages)));
+        }
+        if *method == Method::CONNECT && parts.version == Version::HTTP_2 {
+            // A success would open a tunnel, whatever `:protocol` asks for (RFC 9220, section 3).
+            let detail = "no transport here is reached by CONNECT";
+            return Err(reject::problem(StatusCode::NOT_IMPLEMENTED, detail));
+        }
+        let is_read = *method == Method::GET || *method == Method::HEAD;
+        if !is_read {
+            self.refuse_upgrade(parts)?;
         }
         if *method == Method::POST && takes_messages {
             self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
@@ -95,7 +103,7 @@ impl<T: Transports> Endpoint<T> {
                 extensions: Arc::new(parts.extensions.clone()),
             });
         }
-        if !is_extended_connect && *method != Method::GET && *method != Method::HEAD {
+        if !is_read {
             return Err(reject::method(&self.methods(takes_messages)));
         }
         let ask = Ask::new(parts);
@@ -126,6 +134,15 @@ impl<T: Transports> Endpoint<T> {
                 Ok(Admitted { kind, extensions })
             }
             Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
+        }
+    }
+
+    /// An upgrade by another method is a broken handshake, and no message (RFC 6455, section 4.2.1).
+    fn refuse_upgrade(&self, parts: &Parts) -> Result<(), Response<Body>> {
+        let ask = Ask::new(parts);
+        match self.transports.choose(&ask).filter(|_| ask.upgrade.is_some()) {
+            Some(transport) => self.transports.check(transport, &ask),
+            None => Ok(()),
         }
     }
 

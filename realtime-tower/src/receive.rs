@@ -24,8 +24,10 @@ use crate::uplink::{Inbound, Uplink, UplinkError};
 /// # Errors
 /// The refusal.
 pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Option<String>, Response<Body>> {
-    let declared = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = declared.and_then(|text| MediaType::parse(text).ok()).is_some_and(|media| {
+    let mut declared = parts.headers.get_all(CONTENT_TYPE).iter();
+    // Of two, somebody in between may have looked at the other.
+    let only = declared.next().filter(|_| declared.next().is_none()).and_then(|value| value.to_str().ok());
+    let is_json = only.and_then(|text| MediaType::parse(text).ok()).is_some_and(|media| {
         media.ty.as_str().eq_ignore_ascii_case("application")
             && (media.subty.as_str().eq_ignore_ascii_case("json")
                 || media.suffix.is_some_and(|suffix| suffix.as_str().eq_ignore_ascii_case("json")))
@@ -40,7 +42,7 @@ pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Option<String>, Re
     }
     let query = parts.uri.query().unwrap_or_default();
     let named = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "event");
-    Ok(named.map(|(_, name)| name.into_owned()).filter(|name| !name.is_empty()))
+    Inbound::named(named.map(|(_, name)| name)).map_err(|error| refused(&error))
 }
 
 /// Reads the body, has it handled, and answers with what the handler says.

@@ -17,7 +17,7 @@ pub(crate) struct Heartbeat {
 impl Heartbeat {
     pub(crate) fn new(every: Duration) -> Self {
         let last = Instant::now();
-        Self { sleep: Box::pin(sleep_until(last + every)), every, last }
+        Self { sleep: Box::pin(sleep_until(after(last, every))), every, last }
     }
 
     pub(crate) fn every(&self) -> Duration {
@@ -34,10 +34,10 @@ impl Heartbeat {
         loop {
             ready!(self.sleep.as_mut().poll(cx));
             let now = Instant::now();
-            let due = self.last + self.every;
+            let due = after(self.last, self.every);
             if due <= now {
                 self.last = now;
-                self.sleep.as_mut().reset(now + self.every);
+                self.sleep.as_mut().reset(after(now, self.every));
                 return Poll::Ready(());
             }
             self.sleep.as_mut().reset(due);
@@ -51,11 +51,11 @@ pub(crate) struct Deadline(Pin<Box<Sleep>>);
 
 impl Deadline {
     pub(crate) fn after(pause: Duration) -> Self {
-        Self(Box::pin(sleep_until(Instant::now() + pause)))
+        Self(Box::pin(sleep_until(after(Instant::now(), pause))))
     }
 
     pub(crate) fn restart(&mut self, pause: Duration) {
-        self.0.as_mut().reset(Instant::now() + pause);
+        self.0.as_mut().reset(after(Instant::now(), pause));
     }
 
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -77,9 +77,19 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
+/// The longest that a client is told to stay away, before jitter: one that was told more would not come back at all.
+const AWAY_MAX: Duration = Duration::from_secs(12 * 60 * 60);
+
+/// Beyond what an instant can hold, as a knob that means "never" may be, this is never.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+fn after(from: Instant, pause: Duration) -> Instant {
+    from + pause.min(NEVER)
+}
+
 /// A pause of about this long: three quarters to five quarters, so that many do not come back at once.
 pub(crate) fn jittered(pause: Duration) -> Duration {
-    pause.mul_f64(0.75 + fastrand::f64() / 2.0)
+    pause.min(AWAY_MAX).mul_f64(0.75 + fastrand::f64() / 2.0)
 }
 
 #[cfg(test)]
@@ -106,5 +116,13 @@ mod tests {
             let pause = jittered(Duration::from_millis(1_000)).as_millis();
             assert!((750..=1_250).contains(&pause), "{pause}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_pause_is_too_long_to_reckon_with() {
+        assert!(jittered(Duration::MAX) <= AWAY_MAX * 5 / 4);
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(Heartbeat::new(Duration::MAX).poll_due(&mut cx).is_pending());
+        assert!(Deadline::after(Duration::MAX).poll_due(&mut cx).is_pending());
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
-use realtime_core::{DEFAULT_NAME, Event, Payload};
+use realtime_core::{DEFAULT_NAME, Event, Payload, Topic};
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
@@ -30,6 +30,21 @@ pub struct Inbound {
 impl Inbound {
     pub(crate) fn new(name: Option<String>, payload: Payload, extensions: Arc<Extensions>) -> Self {
         Self { name: name.map_or(Cow::Borrowed(DEFAULT_NAME), Cow::Owned), payload, extensions }
+    }
+
+    /// The name that a client gives a message; none where it gives none, or an empty one.
+    ///
+    /// # Errors
+    /// It is none that an event may have: a handler that publishes what it hears would be refused it.
+    pub(crate) fn named(name: Option<Cow<'_, str>>) -> Result<Option<String>, UplinkError> {
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Ok(None) };
+        if name.starts_with('$') || Topic::new(&name).is_err() {
+            return Err(UplinkError::new(
+                StatusCode::BAD_REQUEST,
+                "an event name is printable, has at most 128 bytes, and does not start with $",
+            ));
+        }
+        Ok(Some(name.into_owned()))
     }
 
     /// A text message, for tests of a handler.

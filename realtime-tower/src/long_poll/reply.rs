@@ -22,11 +22,14 @@ impl LongPollTransport {
     /// The wait, in whole seconds: what the client asked for up to the most, else the default, each client's a
     /// little shorter than the next so that they do not all come back at once.
     pub(super) fn wait(&self, ask: &Ask) -> Duration {
-        let wait = match ask.wait {
-            Some(asked) => asked.min(self.0.wait_max),
-            None => self.0.wait.mul_f64(1.0 - fastrand::f64() / 5.0),
-        };
-        Duration::from_secs(wait.as_secs().max(1))
+        match ask.wait {
+            // Zero is zero, also where `?live=` has named the transport.
+            Some(asked) => asked.min(Duration::from_secs(self.0.wait_max.as_secs())),
+            None => {
+                let wait = self.0.wait.mul_f64(1.0 - fastrand::f64() / 5.0);
+                Duration::from_secs(wait.as_secs().max(1))
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Messages up: read one by one, handled in order, answered to that client alone.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -100,7 +101,8 @@ impl<U: Uplink> Messages<U> {
                 let data = sent
                     .data
                     .map_or(Bytes::from_static(b"null"), |data| text.slice_ref(data.get().as_bytes()));
-                Ok(self.inbound(sent.event, Payload::Json(data)))
+                Inbound::named(sent.event.map(Cow::Owned))
+                    .map(|name| self.inbound(name, Payload::Json(data)))
             }
         };
         Asked { reference: reference.map(ToOwned::to_owned), message }

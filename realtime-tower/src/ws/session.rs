@@ -49,6 +49,11 @@ enum Phase {
     Open,
     /// Our Close is on its way; the peer's is awaited, and what else it sends is not looked at.
     Closing,
+    /// The peer broke the framing: our Close is on its way, and no answer to it could be read (RFC 6455, section 7.1.7).
+    Failing,
+    /// Our direction has ended behind that Close. What the peer still sends is read and dropped until it ends its own, for
+    /// a connection that is closed over unread bytes may lose the Close (section 7.1.1).
+    HungUp,
     /// Both have been sent: write what is left, and hang up.
     Done,
 }
@@ -112,6 +117,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         moved |= self.reply(cx);
         moved |= self.gather(cx);
         moved |= self.write(cx)?;
+        moved |= self.hang_up(cx)?;
         if self.phase == Phase::Done && self.outbox.is_empty() {
             return Ok(Turn::Over);
         }
@@ -121,7 +127,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             Turn::Over => return Ok(Turn::Over),
         }
         if self.deadline.poll_due(cx).is_ready() {
-            if self.phase == Phase::Closing || self.is_dead() {
+            if self.phase != Phase::Open || self.is_dead() {
                 return Ok(Turn::Over);
             }
             moved = true;
@@ -163,13 +169,14 @@ impl<F: Feed, U: Uplink> Session<F, U> {
     /// Looks at what has been read, as long as there is room for what it asks.
     fn take_in(&mut self) -> bool {
         let mut moved = false;
-        while self.phase != Phase::Done && (self.phase == Phase::Closing || self.messages.has_room()) {
+        while self.phase != Phase::Done && (self.phase != Phase::Open || self.messages.has_room()) {
             match self.assembler.next_item() {
                 Ok(None) => break,
                 Ok(Some(item)) => self.take(item),
                 Err(Violation { code, reason }) => {
                     tracing::debug!(code, reason, "a client broke the protocol");
                     self.refuse(code);
+                    self.phase = Phase::Failing;
                 }
             }
             moved = true;
@@ -316,6 +323,16 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             Poll::Pending => {}
         }
         Ok(wrote > 0)
+    }
+
+    /// Ends our direction, once the Close that says what the peer broke has gone out.
+    fn hang_up(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
+        if self.phase != Phase::Failing || !self.outbox.is_empty() {
+            return Ok(false);
+        }
+        let Poll::Ready(result) = self.io.poll_shutdown(cx) else { return Ok(false) };
+        self.phase = Phase::HungUp;
+        result.map(|()| true)
     }
 
     /// The timer of an open connection has run out: asks for a sign of life, or says that there is none.

@@ -1,0 +1,21 @@
+//! The rules of docs/rules.md, put to a real mount over the wire.
+//!
+//! Every case is recorded under the rule's id, so that `cargo xtask test` prints what ran and fails where a rule that is
+//! held has none. Whatever is refused has a twin that passes: a server that refuses everything obeys every refusal.
+
+mod bad_input;
+mod cors;
+mod fuzz;
+mod http_caching;
+mod http_methods;
+mod http_safety;
+mod http_uplink;
+mod mount;
+mod polling;
+mod raw;
+mod sse;
+mod sse_payloads;
+mod wire;
+mod ws_close;
+mod ws_frames;
+mod ws_handshake;
