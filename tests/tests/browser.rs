@@ -20,7 +20,16 @@ impl Drop for Killed {
 fn the_showcase_draws_resumes_moves_and_echoes_in_chromium() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "realtime-examples", "--bin", "showcase", "--message-format", "json"])
+        .args([
+            "build",
+            "--quiet",
+            "--package",
+            "realtime-examples",
+            "--bin",
+            "showcase",
+            "--message-format",
+            "json",
+        ])
         .current_dir(here.join(".."))
         .stderr(Stdio::inherit())
         .output()
@@ -32,8 +41,9 @@ fn the_showcase_draws_resumes_moves_and_echoes_in_chromium() {
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find_map(|message| message["executable"].as_str().map(str::to_owned))
         .expect("cargo says where it put the binary");
-    let mut showcase =
-        Killed(Command::new(binary).env("PORT", "0").stdout(Stdio::piped()).spawn().expect("the showcase starts"));
+    let mut showcase = Killed(
+        Command::new(binary).env("PORT", "0").stdout(Stdio::piped()).spawn().expect("the showcase starts"),
+    );
     let stdout = showcase.0.stdout.take().expect("it is piped");
     let url = BufReader::new(stdout).lines().next().expect("the showcase prints its URL").expect("as text");
 
