@@ -10,7 +10,7 @@
 //! - [`server`]: the process that is measured;
 //! - `decode`, `readers`: the generator, which checks every payload and its number: a fast server that loses is not
 //!   fast;
-//! - [`measure`]: one visit to one kind, [`allocations`] of one delivery;
+//! - [`measure`]: one visit to one kind; [`heap`]: one that counts allocations;
 //! - [`Report`]: medians, ratios, and the table.
 //!
 //! One event is published when all readers have the last one, so that a server cannot gather them; a second figure is
@@ -28,7 +28,7 @@ pub mod server;
 
 pub use kind::Kind;
 pub use machine::{Machine, files_max};
-pub use measure::{Figures, Plan, Programs, allocations, measure};
+pub use measure::{Figures, Heap, Plan, Programs, heap, measure};
 pub use report::Report;
 
 /// What a step comes to: its result, or why it failed.

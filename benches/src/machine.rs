@@ -84,7 +84,8 @@ impl Machine {
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         Self {
             cpu: cpu.trim().into(),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            // Not those that this process may run on.
+            cores: cpuinfo.lines().filter(|line| line.starts_with("processor")).count(),
             kernel: fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().into(),
             rustc: said("rustc", &["--version"]),
             date: said("date", &["-u", "+%Y-%m-%d %H:%M UTC"]),

@@ -72,25 +72,37 @@ pub fn measure(kind: Kind, programs: &Programs, plan: &Plan) -> Outcome<Figures>
     Ok(Figures { one_ns: one, burst_ns, idle_bytes })
 }
 
-/// Allocations of one delivery, without what an event costs however many read it: the slope between two crowds.
+/// What a reader costs the heap, counted and not timed: the slope between two crowds, so that what there is once is
+/// left out.
+#[derive(Debug, Clone, Copy)]
+pub struct Heap {
+    /// Allocations of one delivery.
+    pub allocations: f64,
+    /// Bytes that live for an idle connection which has had events, or waits.
+    pub idle_bytes: f64,
+}
+
+/// Visits a kind whose allocator counts.
 ///
 /// # Errors
 /// As [`measure`].
-pub fn allocations(kind: Kind, programs: &Programs) -> Outcome<f64> {
+pub fn heap(kind: Kind, programs: &Programs) -> Outcome<Heap> {
     const FEW: usize = 8;
     const MORE: usize = 64;
     const EVENTS: u64 = 64;
     let mut visit = Visit::start(kind, &programs.counting, None)?;
-    let mut per_event = |more| -> Outcome<f64> {
+    let mut crowd = |more| -> Outcome<(f64, f64)> {
         visit.connect(more)?;
         visit.one_at_a_time(WARM)?;
-        let before = visit.allocations()?;
+        let (before, _) = visit.heap()?;
         visit.one_at_a_time(EVENTS)?;
-        Ok((visit.allocations()? - before) as f64 / EVENTS as f64)
+        let (after, live_bytes) = visit.heap()?;
+        Ok(((after - before) as f64 / EVENTS as f64, live_bytes as f64))
     };
-    let (few, many) = (per_event(FEW)?, per_event(MORE)?);
+    let (few, many) = (crowd(FEW)?, crowd(MORE)?);
     visit.end()?;
-    Ok((many - few) / MORE as f64)
+    let slope = |few: f64, many: f64| (many - few) / MORE as f64;
+    Ok(Heap { allocations: slope(few.0, many.0), idle_bytes: slope(few.1, many.1) })
 }
 
 /// A running server and its readers.
@@ -163,12 +175,14 @@ impl Visit {
         Ok(used as f64 / (times * count * self.readers.len() as u64).max(1) as f64)
     }
 
-    fn allocations(&mut self) -> Outcome<u64> {
+    /// Allocations made, and bytes that live.
+    fn heap(&mut self) -> Outcome<(u64, u64)> {
         self.settled()?;
-        writeln!(self.control, "allocations")?;
+        writeln!(self.control, "heap")?;
         let mut line = String::new();
         BufReader::new(&self.control).read_line(&mut line)?;
-        Ok(line.trim_end().parse()?)
+        let (made, live_bytes) = line.trim_end().split_once(' ').ok_or("no answer about the heap")?;
+        Ok((made.parse()?, live_bytes.parse()?))
     }
 
     /// Ends the control connection, and so the server.

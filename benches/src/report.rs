@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::measure::{BURST, Figures};
+use crate::measure::{BURST, Figures, Heap};
 use crate::{Kind, Machine, Plan};
 
 /// What all rounds found.
@@ -11,13 +11,13 @@ pub struct Report {
     machine: Machine,
     plan: Plan,
     rounds: Vec<Vec<(Kind, Figures)>>,
-    allocations: Vec<(Kind, f64)>,
+    heaps: Vec<(Kind, Heap)>,
 }
 
 impl Report {
     /// An empty one.
     pub fn new(machine: Machine, plan: Plan) -> Self {
-        Self { machine, plan, rounds: Vec::new(), allocations: Vec::new() }
+        Self { machine, plan, rounds: Vec::new(), heaps: Vec::new() }
     }
 
     /// Takes in a round: each kind once.
@@ -25,9 +25,9 @@ impl Report {
         self.rounds.push(figures);
     }
 
-    /// Takes in what a delivery of a kind allocates.
-    pub fn allocations(&mut self, kind: Kind, per_delivery: f64) {
-        self.allocations.push((kind, per_delivery));
+    /// Takes in what a reader of a kind costs the heap.
+    pub fn heap(&mut self, kind: Kind, heap: Heap) {
+        self.heaps.push((kind, heap));
     }
 
     /// The median over rounds of something that a round may have.
@@ -57,7 +57,9 @@ impl Report {
             let ratios: Vec<_> = kind.twins().iter().map(|twin| times(ratio(pick, *twin))).collect();
             if ratios.is_empty() { "-".into() } else { ratios.join(" / ") }
         };
-        let allocations = self.allocations.iter().find(|(counted, _)| *counted == kind);
+        let heap = self.heaps.iter().find(|(counted, _)| *counted == kind).map(|(_, heap)| heap);
+        // A slope may come out a hair below nothing.
+        let kb = |bytes: f64| format!("{:.1}", bytes.max(0.0) / 1024.0);
         let cells = [
             kind.title().into(),
             us(value(Pick::One)),
@@ -66,11 +68,10 @@ impl Report {
             us(value(Pick::Burst)),
             times(ratio(Pick::Burst, Kind::SendLoop)),
             twins(Pick::Burst),
-            allocations.map_or("-".into(), |(_, count)| format!("{count:.2}")),
+            heap.map_or("-".into(), |heap| format!("{:.1}", heap.allocations.max(0.0))),
+            heap.map_or("-".into(), |heap| kb(heap.idle_bytes)),
             // A loop that only keeps sockets has no memory of its own worth a figure.
-            value(Pick::Idle)
-                .filter(|_| kind != Kind::SendLoop)
-                .map_or("-".into(), |b| format!("{:.1}", b / 1024.0)),
+            value(Pick::Idle).filter(|_| kind != Kind::SendLoop).map_or("-".into(), kb),
         ];
         format!("| {} |\n", cells.join(" | "))
     }
@@ -119,11 +120,11 @@ impl fmt::Display for Report {
              CPU is the server's processor time per delivery, user and system. `floor` is the ratio to the bare `send` \
              loop of the same round, `axum` to axum's own over `tokio::sync::broadcast` in the same round (for \
              WebSocket: to the one with 4 KiB buffers / with default ones). axum's sends the payload alone; ours adds an \
-             id to SSE, and resumes. Allocations are those per delivery that grow with the readers. RSS is resident \
-             memory per idle connection that has had events, long-polls while they wait. A long-poll's CPU holds its next \
+             id to SSE, and resumes. Allocations are those per delivery. Heap and RSS are the live bytes and the resident \
+             memory per connection that is idle and has had events; of a long-poll, while it waits. A long-poll's CPU holds its next \
              request; it is answered once per burst, which is why it has none.\n\n\
-             | | CPU us | floor | axum | in bursts: CPU us | floor | axum | allocations | RSS KB |\n\
-             |---|---|---|---|---|---|---|---|---|\n\
+             | | CPU us | floor | axum | in bursts: CPU us | floor | axum | allocations | idle: heap KB | RSS KB |\n\
+             |---|---|---|---|---|---|---|---|---|---|\n\
              {rows}",
             self.rounds.len(),
         )
@@ -147,10 +148,12 @@ mod tests {
                 (Kind::OursSse, figures(1_500.0)),
             ]);
         }
-        report.allocations(Kind::OursSse, 1.25);
+        report.heap(Kind::OursSse, Heap { allocations: 1.25, idle_bytes: 1_024.0 });
         let table = report.to_string();
         assert!(
-            table.contains("| **SSE: realtime** | 3.00 | 1.50 | 0.50 | 1.50 | 1.50 | 0.50 | 1.25 | 2.0 |"),
+            table.contains(
+                "| **SSE: realtime** | 3.00 | 1.50 | 0.50 | 1.50 | 1.50 | 0.50 | 1.2 | 1.0 | 2.0 |"
+            ),
             "{table}"
         );
         assert!(table.contains("lie 450 % apart"), "{table}");

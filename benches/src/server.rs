@@ -1,7 +1,8 @@
 //! The process that is measured: one kind of server, and a control connection that says what to publish.
 //!
 //! It prints `<address> <control address>` and serves until the control connection ends. The control speaks lines:
-//! `publish <first> <count>`, which is not answered (readers see it), and `allocations`, which is answered by a number.
+//! `publish <first> <count>`, which is not answered (readers see it), and `heap`, which is answered by two numbers: the
+//! allocations made so far, and the bytes of those that live.
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -20,19 +21,19 @@ mod ours;
 /// Publishes the events of these numbers, as one burst.
 type Publish = Box<dyn Fn(Range<u64>) + Send + Sync>;
 
-/// How many allocations the process has made.
-pub type Allocations = fn() -> u64;
+/// How many allocations the process has made, and how many bytes of them live.
+pub type Heap = fn() -> (u64, u64);
 
 /// Serves until the control connection ends.
 ///
 /// # Errors
 /// A socket fails, or the control says what is not understood.
-pub fn serve(kind: Kind, allocations: Allocations) -> Outcome {
+pub fn serve(kind: Kind, heap: Heap) -> Outcome {
     let (data, control) = (listen()?, listen()?);
     announce(data.local_addr()?, control.local_addr()?)?;
     if kind == Kind::SendLoop {
         // The floor has no runtime either.
-        return bare::serve(data, &control, allocations);
+        return bare::serve(data, &control, heap);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -43,7 +44,7 @@ pub fn serve(kind: Kind, allocations: Allocations) -> Outcome {
         // On a worker, where a service's own tasks publish too.
         let served = tokio::spawn(async move {
             let publish = start(kind, data);
-            obey(&control, &publish, allocations).await.map_err(|error| error.to_string())
+            obey(&control, &publish, heap).await.map_err(|error| error.to_string())
         });
         Outcome::Ok(served.await??)
     })?;
@@ -78,7 +79,7 @@ fn announce(data: SocketAddr, control: SocketAddr) -> io::Result<()> {
 /// What the control asks for.
 enum Order {
     Publish(Range<u64>),
-    Allocations,
+    Heap,
 }
 
 impl Order {
@@ -89,7 +90,7 @@ impl Order {
                 let first = first.parse::<u64>()?;
                 Self::Publish(first..first + count.parse::<u64>()?)
             }
-            (Some("allocations"), None, None) => Self::Allocations,
+            (Some("heap"), None, None) => Self::Heap,
             _ => return Err(format!("no order: {line}").into()),
         };
         Ok(order)
@@ -99,7 +100,7 @@ impl Order {
 async fn obey(
     control: &tokio::net::TcpListener,
     publish: &Publish,
-    allocations: Allocations,
+    heap: Heap,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let (mut tcp, _) = control.accept().await?;
     let (read, mut write) = tcp.split();
@@ -107,7 +108,10 @@ async fn obey(
     while lines.read_line(&mut line).await? > 0 {
         match Order::read(line.trim_end()).map_err(|error| error.to_string())? {
             Order::Publish(events) => publish(events),
-            Order::Allocations => write.write_all(format!("{}\n", allocations()).as_bytes()).await?,
+            Order::Heap => {
+                let (made, live_bytes) = heap();
+                write.write_all(format!("{made} {live_bytes}\n").as_bytes()).await?;
+            }
         }
         line.clear();
     }

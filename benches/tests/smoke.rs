@@ -1,6 +1,6 @@
 //! The bench itself, small: so that it cannot rot. No time is asserted here.
 
-use realtime_benches::{Kind, Machine, Plan, Programs, Report, allocations, measure};
+use realtime_benches::{Kind, Machine, Plan, Programs, Report, heap, measure};
 
 fn programs() -> Programs {
     Programs {
@@ -24,12 +24,13 @@ const SLACK: f64 = 0.05;
 
 #[test]
 fn a_delivery_by_websocket_allocates_nothing() {
-    let ours = allocations(Kind::OursWs, &programs()).unwrap();
+    let ours = heap(Kind::OursWs, &programs()).unwrap().allocations;
     assert!(ours < SLACK, "{ours} allocations per delivery");
 }
 
 #[test]
 fn a_delivery_by_sse_allocates_nothing_beyond_hypers_own() {
-    let [hyper, ours] = [Kind::HyperSse, Kind::OursSse].map(|kind| allocations(kind, &programs()).unwrap());
+    let [hyper, ours] =
+        [Kind::HyperSse, Kind::OursSse].map(|kind| heap(kind, &programs()).unwrap().allocations);
     assert!(ours < hyper + SLACK, "{ours} allocations per delivery, hyper has {hyper}");
 }

@@ -12,6 +12,7 @@ fn main() -> Outcome {
     let kind = std::env::args().nth(1).ok_or("which kind?")?.parse()?;
     server::serve(kind, || {
         let stats = ALLOCATOR.stats();
-        (stats.allocations + stats.reallocations) as u64
+        let live = stats.bytes_allocated.saturating_sub(stats.bytes_deallocated);
+        ((stats.allocations + stats.reallocations) as u64, live as u64)
     })
 }

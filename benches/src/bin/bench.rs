@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use realtime_benches::{Kind, Machine, Outcome, Plan, Programs, Report, allocations, files_max, measure};
+use realtime_benches::{Kind, Machine, Outcome, Plan, Programs, Report, files_max, heap, measure};
 
 const USAGE: &str = "\
 usage: cargo xtask bench [--readers N] [--rounds R] [--quick] [--only KIND]..
@@ -62,8 +62,7 @@ fn main() -> Outcome {
         report.round(figures);
     }
     for kind in &kinds {
-        let count = allocations(*kind, &programs).map_err(|error| format!("{kind}: {error}"))?;
-        report.allocations(*kind, count);
+        report.heap(*kind, heap(*kind, &programs).map_err(|error| format!("{kind}: {error}"))?);
     }
     println!("{report}");
     if !asked.quick && asked.only.is_empty() {

@@ -4,14 +4,14 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Allocations, Order};
+use super::{Heap, Order};
 use crate::Outcome;
 use crate::payload::payload;
 
 /// An empty text frame, which tells a reader that it counts.
 const GREETING: [u8; 2] = [0x81, 0];
 
-pub(super) fn serve(data: TcpListener, control: &TcpListener, allocations: Allocations) -> Outcome {
+pub(super) fn serve(data: TcpListener, control: &TcpListener, heap: Heap) -> Outcome {
     let readers = Arc::new(Mutex::new(Vec::<TcpStream>::new()));
     std::thread::spawn({
         let readers = readers.clone();
@@ -36,7 +36,10 @@ pub(super) fn serve(data: TcpListener, control: &TcpListener, allocations: Alloc
                     }
                 }
             }
-            Order::Allocations => writeln!(&tcp, "{}", allocations())?,
+            Order::Heap => {
+                let (made, live_bytes) = heap();
+                writeln!(&tcp, "{made} {live_bytes}")?;
+            }
         }
     }
     Ok(())
