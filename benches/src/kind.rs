@@ -20,12 +20,16 @@ pub enum Kind {
     AxumSse,
     /// Our SSE.
     OursSse,
+    /// The same service without axum, on the bare hyper of [`HyperSse`](Self::HyperSse).
+    OursSseHyper,
     /// A bare hyper service parked on a `Notify`.
     HyperLongPoll,
     /// An axum handler parked on a `Notify`.
     AxumLongPoll,
     /// Our long-poll.
     OursLongPoll,
+    /// The same service without axum, on the bare hyper of [`HyperLongPoll`](Self::HyperLongPoll).
+    OursLongPollHyper,
 }
 
 /// What goes over a connection.
@@ -40,7 +44,7 @@ pub(crate) enum Wire {
 
 impl Kind {
     /// All of them, the floor first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::SendLoop,
         Self::AxumWs,
         Self::AxumWs4k,
@@ -48,9 +52,11 @@ impl Kind {
         Self::HyperSse,
         Self::AxumSse,
         Self::OursSse,
+        Self::OursSseHyper,
         Self::HyperLongPoll,
         Self::AxumLongPoll,
         Self::OursLongPoll,
+        Self::OursLongPollHyper,
     ];
 
     /// Its name on the command line.
@@ -63,9 +69,11 @@ impl Kind {
             Self::HyperSse => "hyper-sse",
             Self::AxumSse => "axum-sse",
             Self::OursSse => "ours-sse",
+            Self::OursSseHyper => "ours-sse-hyper",
             Self::HyperLongPoll => "hyper-long-poll",
             Self::AxumLongPoll => "axum-long-poll",
             Self::OursLongPoll => "ours-long-poll",
+            Self::OursLongPollHyper => "ours-long-poll-hyper",
         }
     }
 
@@ -78,9 +86,11 @@ impl Kind {
             Self::HyperSse => "SSE: shared bytes, bare hyper",
             Self::AxumSse => "SSE: axum",
             Self::OursSse => "**SSE: realtime**",
+            Self::OursSseHyper => "SSE: realtime, on bare hyper",
             Self::HyperLongPoll => "long-poll: bare hyper",
             Self::AxumLongPoll => "long-poll: axum",
             Self::OursLongPoll => "**long-poll: realtime**",
+            Self::OursLongPollHyper => "long-poll: realtime, on bare hyper",
         }
     }
 
@@ -98,8 +108,10 @@ impl Kind {
         match self {
             Self::SendLoop => Wire::Frames,
             Self::AxumWs | Self::AxumWs4k | Self::OursWs => Wire::WebSocket,
-            Self::HyperSse | Self::AxumSse | Self::OursSse => Wire::Sse,
-            Self::HyperLongPoll | Self::AxumLongPoll | Self::OursLongPoll => Wire::LongPoll,
+            Self::HyperSse | Self::AxumSse | Self::OursSse | Self::OursSseHyper => Wire::Sse,
+            Self::HyperLongPoll | Self::AxumLongPoll | Self::OursLongPoll | Self::OursLongPollHyper => {
+                Wire::LongPoll
+            }
         }
     }
 }

@@ -63,6 +63,7 @@ fn start(kind: Kind, data: tokio::net::TcpListener) -> Publish {
         Kind::HyperSse => hyper::sse(data),
         Kind::HyperLongPoll => hyper::long_poll(data),
         Kind::OursWs | Kind::OursSse | Kind::OursLongPoll => ours::serve(data),
+        Kind::OursSseHyper | Kind::OursLongPollHyper => ours::serve_bare(data),
     }
 }
 

@@ -11,33 +11,28 @@ use http_body::Frame;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
+use tower::{Service, service_fn};
 
 use super::Publish;
 use crate::payload;
 
 /// Accepts, and serves each connection by a task.
-fn spawn<B, F, Fut>(data: TcpListener, answer: F)
+pub(super) fn spawn<S, B>(data: TcpListener, service: S)
 where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
     B: http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static,
-    F: Fn() -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = Response<B>> + Send,
 {
     tokio::spawn(async move {
         while let Ok((tcp, _)) = data.accept().await {
-            let answer = answer.clone();
-            tokio::spawn(async move {
-                // Without it the visit is slow, and still right.
-                let _ = tcp.set_nodelay(true);
-                let service = service_fn(move |_: Request<Incoming>| {
-                    let answer = answer();
-                    async { Ok::<_, Infallible>(answer.await) }
-                });
-                http1::Builder::new().serve_connection(TokioIo::new(tcp), service).await
-            });
+            // Without it the visit is slow, and still right.
+            let _ = tcp.set_nodelay(true);
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(tcp), service));
         }
     });
 }
@@ -88,10 +83,10 @@ pub(super) fn sse(data: TcpListener) -> Publish {
             let mut response = Response::new(SharedBody { shared: shared.clone(), at });
             let content_type = header::HeaderValue::from_static("text/event-stream");
             response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-            std::future::ready(response)
+            std::future::ready(Ok(response))
         }
     };
-    spawn(data, answer);
+    spawn(data, service_fn(move |_| answer()));
     Box::new(move |events| {
         let mut shared = lock(&shared);
         shared.events.extend(events.map(|n| Bytes::from(format!("data: {}\n\n", payload::text(n)))));
@@ -110,11 +105,11 @@ pub(super) fn long_poll(data: TcpListener) -> Publish {
             async move {
                 shared.0.notified().await;
                 let body = shared.1.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                Response::new(Full::new(body))
+                Ok(Response::new(Full::new(body)))
             }
         }
     };
-    spawn(data, answer);
+    spawn(data, service_fn(move |_| answer()));
     Box::new(move |events| {
         for n in events {
             *shared.1.lock().unwrap_or_else(PoisonError::into_inner) = payload::text(n).into();

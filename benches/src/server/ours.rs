@@ -2,6 +2,7 @@
 
 use axum::Router;
 use realtime_core::{Event, Log};
+use realtime_tower::Realtime;
 use tokio::net::TcpListener;
 
 use super::Publish;
@@ -10,6 +11,17 @@ use crate::payload;
 pub(super) fn serve(data: TcpListener) -> Publish {
     let log = Log::new();
     super::axum::spawn(data, Router::new().route("/events", realtime_axum::source(log.clone())));
+    publish(log)
+}
+
+/// The service alone, without axum around it.
+pub(super) fn serve_bare(data: TcpListener) -> Publish {
+    let log = Log::new();
+    super::hyper::spawn(data, Realtime::new(log.clone()));
+    publish(log)
+}
+
+fn publish(log: Log) -> Publish {
     Box::new(move |events| {
         let events = events.map(|n| {
             let json = serde_json::value::RawValue::from_string(payload::text(n));
