@@ -4,6 +4,7 @@
 //! main ---- test ----+-- tools   find or install what the tests need
 //!                    +-- stage   run one command, timed, its test results added up
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
+//!      ---- bench        what a delivery costs, beside axum's own
 //! ```
 //!
 //! A command is a module with `pub(crate) fn run() -> ExitCode`, which says itself why it failed, and a line in
@@ -11,6 +12,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to whoever called it")]
 
+mod bench;
 mod place;
 mod rules;
 mod stage;
@@ -26,7 +28,8 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   test    find or install what the tests need, then format, clippy, every test,
-          the models, the documentation, and the table of rules";
+          the models, the documentation, and the table of rules
+  bench   what a delivery costs the server, beside axum's own (--help tells more)";
 
 fn main() -> ExitCode {
     match command() {
@@ -53,6 +56,8 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
             Short('h') | Long("help") => return Ok(None),
             Value(name) if command.is_none() => match name.to_str() {
                 Some("test") => command = Some(test::run),
+                // What follows is the bench's own.
+                Some("bench") => return Ok(Some(bench::run)),
                 _ => return Err(format!("there is no command {name:?}").into()),
             },
             other => return Err(other.unexpected().into()),

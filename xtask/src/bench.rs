@@ -1,0 +1,40 @@
+//! `cargo xtask bench`: builds the bench as it is shipped, and runs it with server and generator on cores of their own.
+
+use std::process::{Command, ExitCode};
+use std::{env, thread};
+
+use crate::{Outcome, place, stage};
+
+/// The cores, where there are two and `taskset` binds to them.
+const SERVER_CORE: &str = "0";
+const GENERATOR_CORE: &str = "1";
+
+/// Hands what stands behind `bench` to the bench, which explains itself with `--help`.
+pub(crate) fn run() -> ExitCode {
+    match build().and_then(|()| stage::run(&mut command())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn build() -> Outcome {
+    stage::run(Command::new("cargo").args(["build", "--release", "-p", "realtime-benches", "--bins"]))
+}
+
+fn command() -> Command {
+    let bench = place::target().join("release/bench");
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let mut command = match place::program(&["taskset"]).filter(|_| cores > 1) {
+        Some(taskset) => {
+            let mut command = Command::new(taskset);
+            command.args(["-c", GENERATOR_CORE]).arg(bench).args(["--server-core", SERVER_CORE]);
+            command
+        }
+        None => Command::new(bench),
+    };
+    command.args(env::args_os().skip(2));
+    command
+}
