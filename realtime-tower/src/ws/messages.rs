@@ -101,8 +101,7 @@ impl<U: Uplink> Messages<U> {
                 let data = sent
                     .data
                     .map_or(Bytes::from_static(b"null"), |data| text.slice_ref(data.get().as_bytes()));
-                Inbound::named(sent.event.map(Cow::Owned))
-                    .map(|name| self.inbound(name, Payload::Json(data)))
+                Inbound::named(sent.event.map(Cow::Owned)).map(|name| self.inbound(name, Payload::Json(data)))
             }
         };
         Asked { reference: reference.map(ToOwned::to_owned), message }

@@ -41,7 +41,11 @@ async fn not_modified_is_for_what_is_unchanged() {
             assert_eq!(answer.text("etag"), Some(tag.as_str()));
             assert_eq!(answer.text("cache-control"), Some("private, no-cache"));
             assert!(answer.list("vary").contains(&"accept".to_owned()));
-            assert_eq!(answer.text("stream-next-offset"), Some(at(3).as_str()), "proxies swallow ETags, not places");
+            assert_eq!(
+                answer.text("stream-next-offset"),
+                Some(at(3).as_str()),
+                "proxies swallow ETags, not places"
+            );
             assert_eq!((answer.text("content-type"), answer.text("stream-up-to-date")), (None, Some("true")));
         })
         .await;
@@ -101,24 +105,28 @@ async fn not_modified_is_for_what_is_unchanged() {
         assert_eq!((answer.status, answer.text("stream-closed")), (304, Some("true")));
     })
     .await;
-    case_async("P-HT-04", "the ETag differs by media type, from, next and closed, and is the same for the same", async {
-        let mount = full();
-        let mut tags = vec![
-            etag(&mount, &tail, JSON).await,
-            etag(&mount, &tail, "application/x-ndjson").await,
-            etag(&mount, &format!("/events?offset={}", at(2)), JSON).await,
-            etag(&mount, "/events?offset=-1", JSON).await,
-        ];
-        assert_eq!(tags[0], etag(&mount, &tail, JSON).await);
-        mount.publish(4..=4);
-        tags.push(etag(&mount, &tail, JSON).await);
-        mount.log.close();
-        tags.push(etag(&mount, &tail, JSON).await);
-        tags.sort_unstable();
-        let all = tags.len();
-        tags.dedup();
-        assert_eq!(tags.len(), all, "{tags:?}");
-    })
+    case_async(
+        "P-HT-04",
+        "the ETag differs by media type, from, next and closed, and is the same for the same",
+        async {
+            let mount = full();
+            let mut tags = vec![
+                etag(&mount, &tail, JSON).await,
+                etag(&mount, &tail, "application/x-ndjson").await,
+                etag(&mount, &format!("/events?offset={}", at(2)), JSON).await,
+                etag(&mount, "/events?offset=-1", JSON).await,
+            ];
+            assert_eq!(tags[0], etag(&mount, &tail, JSON).await);
+            mount.publish(4..=4);
+            tags.push(etag(&mount, &tail, JSON).await);
+            mount.log.close();
+            tags.push(etag(&mount, &tail, JSON).await);
+            tags.sort_unstable();
+            let all = tags.len();
+            tags.dedup();
+            assert_eq!(tags.len(), all, "{tags:?}");
+        },
+    )
     .await;
     twin_async("P-HT-04", "an ETag of JSON does not make lines unchanged", async {
         let mount = full();
@@ -139,7 +147,10 @@ async fn nothing_live_or_private_is_stored() {
         let mount = Mount::new();
         mount.publish(1..=1);
         for accept in [JSON, "application/x-ndjson"] {
-            assert_eq!(cache(&mount.get("/events?offset=-1", &[("accept", accept)]).await), "private, no-cache");
+            assert_eq!(
+                cache(&mount.get("/events?offset=-1", &[("accept", accept)]).await),
+                "private, no-cache"
+            );
         }
         let tag = etag(&mount, "/events", JSON).await;
         assert_eq!(cache(&mount.get("/events", &[("if-none-match", &tag)]).await), "private, no-cache");

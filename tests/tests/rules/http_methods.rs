@@ -22,9 +22,10 @@ fn sorted(mut list: Vec<String>) -> String {
 async fn a_wrong_method_is_told_the_right_ones() {
     for method in ["PUT", "DELETE", "PATCH", "TRACE", "QUERY", "PROPFIND", "get"] {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        for (what, mount, allow) in
-            [("two-way", Mount::new(), "get head options post"), ("one-way", Mount::deaf(), "get head options")]
-        {
+        for (what, mount, allow) in [
+            ("two-way", Mount::new(), "get head options post"),
+            ("one-way", Mount::deaf(), "get head options"),
+        ] {
             case_async("P-HT-01", &format!("{method} of a mount that is {what}"), async {
                 let answer = mount.ask(method.clone(), "/events", &[("accept", b"text/event-stream")]).await;
                 assert_eq!((answer.status, mount.made()), (405, 0));
@@ -45,7 +46,9 @@ async fn a_wrong_method_is_told_the_right_ones() {
     .await;
     case_async("P-HT-01", "OPTIONS is 204 with Allow, without authentication and without a source", async {
         for (mount, allow) in [(Mount::new(), "get head options post"), (Mount::deaf(), "get head options")] {
-            for headers in [&[][..], &[("authorization", &b"nobody"[..])], &[("accept", b"text/event-stream")]] {
+            for headers in
+                [&[][..], &[("authorization", &b"nobody"[..])], &[("accept", b"text/event-stream")]]
+            {
                 let answer = mount.ask(Method::OPTIONS, "/events?offset=rubbish", headers).await;
                 assert_eq!((answer.status, mount.made(), &answer.body[..]), (204, 0, &b""[..]));
                 assert_eq!(sorted(answer.list("allow")), allow);
@@ -72,34 +75,44 @@ async fn head_neither_subscribes_nor_waits_nor_counts() {
         ("a stream", "/events", &[("accept", b"text/event-stream")]),
         ("a poll from the beginning", "/events?offset=-1", &[]),
     ] {
-        case_async("P-HT-02", &format!("{what}: the headers of the GET, but no place, no flag, no permit"), async {
-            let mount = Mount::with(Config { readers_max: 1, ..Config::default() });
-            mount.publish(1..=3);
-            let head = mount.ask(Method::HEAD, path, headers).await;
-            assert_eq!((mount.made(), mount.readers(), mount.requests()), (1, 0, 0), "{what}: made, not subscribed");
-            let target = Target::new(mount.host.dialer(), path);
-            let mut request = target.request(Method::GET, &Place::Default);
-            for (name, value) in headers {
-                request = request.header(*name, *value);
-            }
-            if what == "a long-poll" {
-                mount.publish(4..=4);
-            }
-            let got = tokio::spawn(async move { target.send(request, "").await });
-            if what == "a long-poll" {
-                tokio::task::yield_now().await;
-                tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-                mount.publish(5..=5);
-            }
-            let got = got.await.expect("a task").expect("an answer");
-            assert_eq!((head.status, got.status.as_u16(), &head.body[..]), (200, 200, &b""[..]));
-            for name in ["content-type", "cache-control", "vary", "x-accel-buffering", "x-content-type-options"] {
-                assert_eq!(head.text(name), got.header(name), "{what}: {name}");
-            }
-            for name in ["stream-next-offset", "stream-up-to-date", "stream-closed", "etag"] {
-                assert_eq!(head.text(name), None, "{what}: {name}");
-            }
-        })
+        case_async(
+            "P-HT-02",
+            &format!("{what}: the headers of the GET, but no place, no flag, no permit"),
+            async {
+                let mount = Mount::with(Config { readers_max: 1, ..Config::default() });
+                mount.publish(1..=3);
+                let head = mount.ask(Method::HEAD, path, headers).await;
+                assert_eq!(
+                    (mount.made(), mount.readers(), mount.requests()),
+                    (1, 0, 0),
+                    "{what}: made, not subscribed"
+                );
+                let target = Target::new(mount.host.dialer(), path);
+                let mut request = target.request(Method::GET, &Place::Default);
+                for (name, value) in headers {
+                    request = request.header(*name, *value);
+                }
+                if what == "a long-poll" {
+                    mount.publish(4..=4);
+                }
+                let got = tokio::spawn(async move { target.send(request, "").await });
+                if what == "a long-poll" {
+                    tokio::task::yield_now().await;
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    mount.publish(5..=5);
+                }
+                let got = got.await.expect("a task").expect("an answer");
+                assert_eq!((head.status, got.status.as_u16(), &head.body[..]), (200, 200, &b""[..]));
+                for name in
+                    ["content-type", "cache-control", "vary", "x-accel-buffering", "x-content-type-options"]
+                {
+                    assert_eq!(head.text(name), got.header(name), "{what}: {name}");
+                }
+                for name in ["stream-next-offset", "stream-up-to-date", "stream-closed", "etag"] {
+                    assert_eq!(head.text(name), None, "{what}: {name}");
+                }
+            },
+        )
         .await;
     }
     case_async("P-HT-02", "it is answered where no reader is let in, and takes nobody's place", async {
@@ -191,27 +204,32 @@ async fn one_url_answers_by_accept() {
         })
         .await;
     }
-    case_async("P-HT-03", "Vary names Accept, Prefer and Last-Event-ID on 304, 204 and every refusal", async {
-        let mount = Mount::new();
-        let etag = mount.get("/events", &[]).await.text("etag").expect("an ETag").to_owned();
-        for (answer, status) in [
-            (mount.get("/events", &[("if-none-match", &etag)]).await, 304),
-            (mount.get("/events", &[("prefer", "wait=1")]).await, 204),
-            (mount.get("/events?offset=x", &[]).await, 400),
-            (mount.get("/events", &[("accept", "image/png")]).await, 406),
-            (mount.ask(Method::PUT, "/events", &[]).await, 405),
-            (mount.post("/events", &[("content-type", "text/plain")], "x").await, 415),
-        ] {
-            assert_eq!(answer.status, status);
-            for name in ["accept", "prefer", "last-event-id"] {
-                assert!(answer.list("vary").contains(&name.to_owned()), "{status}: {name}");
+    case_async(
+        "P-HT-03",
+        "Vary names Accept, Prefer and Last-Event-ID on 304, 204 and every refusal",
+        async {
+            let mount = Mount::new();
+            let etag = mount.get("/events", &[]).await.text("etag").expect("an ETag").to_owned();
+            for (answer, status) in [
+                (mount.get("/events", &[("if-none-match", &etag)]).await, 304),
+                (mount.get("/events", &[("prefer", "wait=1")]).await, 204),
+                (mount.get("/events?offset=x", &[]).await, 400),
+                (mount.get("/events", &[("accept", "image/png")]).await, 406),
+                (mount.ask(Method::PUT, "/events", &[]).await, 405),
+                (mount.post("/events", &[("content-type", "text/plain")], "x").await, 415),
+            ] {
+                assert_eq!(answer.status, status);
+                for name in ["accept", "prefer", "last-event-id"] {
+                    assert!(answer.list("vary").contains(&name.to_owned()), "{status}: {name}");
+                }
             }
-        }
-    })
+        },
+    )
     .await;
     twin_async("P-HT-03", "a mount without a transport answers by those that it has", async {
         let stream = Mount::of(builder().transports((SseTransport::default(),)), log());
-        let polls = Mount::of(builder().transports((LongPollTransport::default(), PollTransport::default())), log());
+        let polls =
+            Mount::of(builder().transports((LongPollTransport::default(), PollTransport::default())), log());
         stream.log.close();
         assert_eq!(stream.get("/events", &[("accept", JSON)]).await.status, 406);
         assert_eq!(polls.get("/events", &[("accept", SSE)]).await.status, 406);
@@ -227,7 +245,9 @@ fn layered() -> Host {
         let said = format!("{} {}", request.method(), request.uri());
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let said = format!("{said} {}", String::from_utf8_lossy(&body));
-        Ok::<_, Infallible>(Response::builder().header("x-page", "yes").body(Body::from(said)).expect("a response"))
+        Ok::<_, Infallible>(
+            Response::builder().header("x-page", "yes").body(Body::from(said)).expect("a response"),
+        )
     });
     Host::with(Protocol::Auto, ServiceBuilder::new().layer(RealtimeLayer::new(log())).service(page))
 }
@@ -275,7 +295,9 @@ async fn a_layer_claims_only_what_is_unmistakable() {
         .await;
     }
     twin_async("P-HT-03", "a layer under a service that is asked without a host", async {
-        let page = tower::service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::from("page"))) });
+        let page = tower::service_fn(|_: Request<Body>| async {
+            Ok::<_, Infallible>(Response::new(Body::from("page")))
+        });
         let service = ServiceBuilder::new().layer(RealtimeLayer::new(log())).service(page);
         let request = Request::get("/").body(Body::empty()).expect("a request");
         let answer = service.oneshot(request).now_or_never().expect("at once").expect("an answer");

@@ -83,7 +83,9 @@ async fn another_type_is_415() {
             .await;
         }
     }
-    for media in ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"] {
+    for media in
+        ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/vnd.x+json"]
+    {
         twin_async("A-20", media, async {
             let mount = Mount::new();
             let sent = mount.post("/events?event=hello", &[("content-type", media)], " {\"a\":1}\n").await;
@@ -104,7 +106,10 @@ async fn another_type_is_415() {
     ] {
         case_async("P-HT-06", &format!("{what} is 400, and has no effect"), async {
             let mount = Mount::new();
-            assert_eq!((mount.post("/events", &[JSON], body.to_owned()).await.status, mount.heard().len()), (400, 0));
+            assert_eq!(
+                (mount.post("/events", &[JSON], body.to_owned()).await.status, mount.heard().len()),
+                (400, 0)
+            );
         })
         .await;
     }
@@ -113,12 +118,16 @@ async fn another_type_is_415() {
         assert_eq!(mount.post("/events", &[JSON], &b"\"\xFF\""[..]).await.status, 400);
     })
     .await;
-    twin_async("P-HT-06", "thirty thousand brackets that do close reach the handler or are refused, and nothing falls", async {
-        let mount = Mount::new();
-        let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
-        assert!([200, 400, 422].contains(&mount.post("/events", &[JSON], deep).await.status));
-        assert_eq!(mount.post("/events", &[JSON], "1").await.status, 200);
-    })
+    twin_async(
+        "P-HT-06",
+        "thirty thousand brackets that do close reach the handler or are refused, and nothing falls",
+        async {
+            let mount = Mount::new();
+            let deep = format!("{}{}", "[".repeat(30_000), "]".repeat(30_000));
+            assert!([200, 400, 422].contains(&mount.post("/events", &[JSON], deep).await.status));
+            assert_eq!(mount.post("/events", &[JSON], "1").await.status, 200);
+        },
+    )
     .await;
 }
 
@@ -127,21 +136,31 @@ async fn a_message_is_answered() {
     for (what, path, status, body) in [
         ("the reply, as JSON", "/events", 200, "{\"a\":1}"),
         ("204 where there is none", "/events?event=quiet", 204, ""),
-        ("the handler's own refusal", "/events?event=refused", 429, r#"{"status":429,"title":"one a second, please"}"#),
+        (
+            "the handler's own refusal",
+            "/events?event=refused",
+            429,
+            r#"{"status":429,"title":"one a second, please"}"#,
+        ),
         ("an empty name is the default one", "/events?event=", 200, "{\"a\":1}"),
     ] {
         twin_async("P-HT-06", what, async {
             let mount = Mount::new();
             let sent = mount.post(path, &[JSON], "{\"a\":1}").await;
-            let same = sent.body == body || (!body.is_empty() && sent.json() == serde_json::from_str::<serde_json::Value>(body).expect("JSON"));
+            let same = sent.body == body
+                || (!body.is_empty()
+                    && sent.json() == serde_json::from_str::<serde_json::Value>(body).expect("JSON"));
             assert!(sent.status == status && same, "{sent:?}");
             assert_eq!(mount.heard().len(), 1);
         })
         .await;
     }
-    for (what, name) in
-        [("129 bytes", "x".repeat(129)), ("a control character", "a%00b".into()), ("a line end", "a%0Ab".into()), ("a leading $", "$end".into())]
-    {
+    for (what, name) in [
+        ("129 bytes", "x".repeat(129)),
+        ("a control character", "a%00b".into()),
+        ("a line end", "a%0Ab".into()),
+        ("a leading $", "$end".into()),
+    ] {
         case_async("P-HT-06", &format!("a name with {what} is 400"), async {
             let mount = Mount::new();
             let sent = mount.post(&format!("/events?event={name}"), &[JSON], "1").await;
@@ -226,7 +245,8 @@ async fn who_is_kept_away_is_told_when_to_come_back() {
     })
     .await;
     case_async("P-HT-06", "jittered per answer", async {
-        let mount = Mount::with(Config { readers_max: 0, retry: Duration::from_secs(60), ..Config::default() });
+        let mount =
+            Mount::with(Config { readers_max: 0, retry: Duration::from_secs(60), ..Config::default() });
         let mut waits = Vec::new();
         for _ in 0..64 {
             waits.push(retry_after(&mount.get("/events", &[]).await));

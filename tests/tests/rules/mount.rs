@@ -11,7 +11,8 @@ use realtime_core::{BoxSource, Cursor, Event, Log, SourceExt};
 use realtime_tests::client::{Place, Target};
 use realtime_tests::host::{Host, Protocol};
 use realtime_tower::{
-    Body, Builder, Config, Handle, Inbound, NoSource, Reply, Transports, Uplink, UplinkError, builder, uplink_fn,
+    Body, Builder, Config, Handle, Inbound, NoSource, Reply, Transports, Uplink, UplinkError, builder,
+    uplink_fn,
 };
 
 use crate::raw::{Lines, Raw};
@@ -63,7 +64,10 @@ impl Mount {
     }
 
     /// A builder's transports and configuration over this log, with an uplink that answers with what it is sent.
-    pub(crate) fn of<T: Transports>(builder: Builder<T, NoSource, realtime_tower::NoUplink>, log: Log) -> Self {
+    pub(crate) fn of<T: Transports>(
+        builder: Builder<T, NoSource, realtime_tower::NoUplink>,
+        log: Log,
+    ) -> Self {
         let heard = Arc::<Mutex<Vec<Heard>>>::default();
         let kept = heard.clone();
         let echo = uplink_fn(move |message: Inbound| {
@@ -86,7 +90,11 @@ impl Mount {
         Self::served(builder().config(config), log(), source)
     }
 
-    fn served<T: Transports, U: Uplink>(builder: Builder<T, NoSource, U>, log: Log, source: BoxSource) -> Self {
+    fn served<T: Transports, U: Uplink>(
+        builder: Builder<T, NoSource, U>,
+        log: Log,
+        source: BoxSource,
+    ) -> Self {
         let made = Arc::new(AtomicUsize::new(0));
         let count = made.clone();
         let (service, handle) = builder
@@ -146,7 +154,12 @@ impl Mount {
     }
 
     /// A POST of the mount.
-    pub(crate) async fn post(&self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answered {
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answered {
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_bytes())).collect();
         ask(&Target::new(self.host.dialer(), path), Method::POST, &headers, body).await
     }

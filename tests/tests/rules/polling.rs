@@ -7,7 +7,9 @@ use http::Method;
 use realtime_core::{Event, SourceExt, Topic};
 use realtime_tests::client::Place;
 use realtime_tests::rules::{case_async, twin_async};
-use realtime_tower::{Config, LongPollConfig, LongPollTransport, PageLimits, PollConfig, PollTransport, builder};
+use realtime_tower::{
+    Config, LongPollConfig, LongPollTransport, PageLimits, PollConfig, PollTransport, builder,
+};
 use tokio::time::Instant;
 
 use crate::mount::{Answered, Mount, at, log};
@@ -29,15 +31,20 @@ async fn a_wait_ends_within_thirty_seconds() {
         }
     })
     .await;
-    case_async("P-LP-01", "by default 25 s, a little less for each so that they do not come back as one", async {
-        let mount = Mount::new();
-        let asked = (0..32).map(|_| waited(&mount, "/events?live=long-poll", &[]));
-        let mut took: Vec<_> = join_all(asked).await.into_iter().map(|(_, took)| took.as_secs()).collect();
-        assert!(took.iter().all(|took| (20..=25).contains(took)), "{took:?}");
-        took.sort_unstable();
-        took.dedup();
-        assert!(took.len() > 1, "all alike: {took:?}");
-    })
+    case_async(
+        "P-LP-01",
+        "by default 25 s, a little less for each so that they do not come back as one",
+        async {
+            let mount = Mount::new();
+            let asked = (0..32).map(|_| waited(&mount, "/events?live=long-poll", &[]));
+            let mut took: Vec<_> =
+                join_all(asked).await.into_iter().map(|(_, took)| took.as_secs()).collect();
+            assert!(took.iter().all(|took| (20..=25).contains(took)), "{took:?}");
+            took.sort_unstable();
+            took.dedup();
+            assert!(took.len() > 1, "all alike: {took:?}");
+        },
+    )
     .await;
     twin_async("P-LP-01", "29 s asked for are waited", async {
         let (answer, took) = waited(&Mount::new(), "/events", &[("prefer", "wait=29")]).await;
@@ -77,12 +84,16 @@ async fn an_empty_wait_is_204_with_its_place() {
         let (answer, took) = waited(&mount, &path, &[("prefer", "wait=5"), ("if-none-match", &etag)]).await;
         assert_eq!((answer.status, took), (304, Duration::from_secs(5)), "it waits first");
         assert_eq!(answer.text("stream-next-offset"), Some(at(3).as_str()));
-        assert_eq!((answer.text("cache-control"), answer.text("etag")), (Some("no-store"), Some(etag.as_str())));
+        assert_eq!(
+            (answer.text("cache-control"), answer.text("etag")),
+            (Some("no-store"), Some(etag.as_str()))
+        );
     })
     .await;
     case_async("P-LP-02", "a place that a filter moved comes back with the 204", async {
         let log = log();
-        let mount = Mount::over(log.clone().filter(|event| event.name() != "tick").boxed(), Config::default());
+        let mount =
+            Mount::over(log.clone().filter(|event| event.name() != "tick").boxed(), Config::default());
         let asked = tokio::spawn({
             let mount = mount.clone();
             async move { waited(&mount, &format!("/events?offset={}", at(0)), &[("prefer", "wait=5")]).await }
@@ -98,7 +109,8 @@ async fn an_empty_wait_is_204_with_its_place() {
 
 #[tokio::test(start_paused = true)]
 async fn news_is_answered_at_once_and_in_batches() {
-    let limits = |events: usize, bytes_max| PageLimits { events_max: events.try_into().expect("not 0"), bytes_max };
+    let limits =
+        |events: usize, bytes_max| PageLimits { events_max: events.try_into().expect("not 0"), bytes_max };
     let mount = |page| {
         let long = LongPollTransport(LongPollConfig { page, ..LongPollConfig::default() });
         Mount::of(builder().transports((long, PollTransport(PollConfig { page }))), log())
@@ -173,7 +185,12 @@ async fn the_server_keeps_no_place_for_a_client() {
         let again = mount.get(&path, &[("prefer", "wait=5")]).await;
         let ids = |answer: &Answered| {
             let page = answer.json();
-            page["events"].as_array().expect("events").iter().map(|event| event["id"].clone()).collect::<Vec<_>>()
+            page["events"]
+                .as_array()
+                .expect("events")
+                .iter()
+                .map(|event| event["id"].clone())
+                .collect::<Vec<_>>()
         };
         assert_eq!(ids(&first), (3..=5).map(|n| at(n).into()).collect::<Vec<serde_json::Value>>());
         assert_eq!(ids(&again), (3..=6).map(|n| at(n).into()).collect::<Vec<serde_json::Value>>());
@@ -228,9 +245,11 @@ async fn a_client_that_leaves_frees_its_wait() {
 #[tokio::test(start_paused = true)]
 async fn head_and_options_never_wait() {
     for method in [Method::HEAD, Method::OPTIONS] {
-        for (path, headers) in
-            [("/events", &[("prefer", &b"wait=20"[..])][..]), ("/events?live=long-poll", &[]), ("/events?live=sse", &[])]
-        {
+        for (path, headers) in [
+            ("/events", &[("prefer", &b"wait=20"[..])][..]),
+            ("/events?live=long-poll", &[]),
+            ("/events?live=sse", &[]),
+        ] {
             case_async("P-LP-06", &format!("{method} of {path}"), async {
                 let mount = Mount::new();
                 let start = Instant::now();
@@ -304,7 +323,10 @@ async fn prefer_wait_is_clamped_and_acknowledged() {
     case_async("P-LP-07", "bytes above 0x7F are ignored", async {
         let mount = Mount::new();
         let answer = mount.ask(Method::GET, "/events", &[("prefer", b"wait=\xFF")]).await;
-        assert_eq!((answer.status, mount.target().request(Method::GET, &Place::Default).body(()).is_ok()), (200, true));
+        assert_eq!(
+            (answer.status, mount.target().request(Method::GET, &Place::Default).body(()).is_ok()),
+            (200, true)
+        );
     })
     .await;
 }

@@ -178,7 +178,10 @@ impl Raw {
         for line in lines {
             let colon = line.iter().position(|byte| *byte == b':').expect("a header has a colon");
             let name = HeaderName::from_bytes(&line[..colon]).expect("a header name");
-            headers.append(name, HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).expect("a header value"));
+            headers.append(
+                name,
+                HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).expect("a header value"),
+            );
         }
         Some(Head { status: status.unwrap_or_else(|| panic!("no status in {first}")), headers })
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::{StreamExt, stream};
 use http::Method;
 use realtime_core::{
-    BoxFeed, Cursor, Delivery, Event, EventErrorKind, Opened, Source, SourceError, SourceErrorKind, SourceExt, Start,
+    BoxFeed, Cursor, Delivery, Event, EventErrorKind, Opened, Source, SourceError, SourceErrorKind,
+    SourceExt, Start,
 };
 use realtime_tests::client::http::Answer;
 use realtime_tests::client::sse::Sse;
@@ -71,7 +72,10 @@ async fn the_type_is_text_event_stream() {
             let target = mount.target();
             let request = target.request(Method::GET, &Place::Default).header("accept", accept);
             let answer = target.send(request, "").await.expect("an answer");
-            assert_eq!((answer.status.as_u16(), text(&answer, "content-type").as_deref()), (200, Some("text/event-stream")));
+            assert_eq!(
+                (answer.status.as_u16(), text(&answer, "content-type").as_deref()),
+                (200, Some("text/event-stream"))
+            );
             assert_eq!(text(&answer, "x-content-type-options").as_deref(), Some("nosniff"));
             assert_eq!(text(&answer, "content-encoding"), None);
         })
@@ -82,7 +86,10 @@ async fn the_type_is_text_event_stream() {
 /// `retry`, `$end` with this reason and no id, and the end of the body.
 async fn sent_away(mount: &Mount, reason: &str) -> u64 {
     let mut answer = open(mount, "/events", &[("last-event-id", &at(0))]).await;
-    assert_eq!((answer.status.as_u16(), text(&answer, "content-type").as_deref()), (200, Some("text/event-stream")));
+    assert_eq!(
+        (answer.status.as_u16(), text(&answer, "content-type").as_deref()),
+        (200, Some("text/event-stream"))
+    );
     let start = Instant::now();
     let bytes = bytes_for(&mut answer, Duration::from_secs(60)).await;
     assert_eq!(start.elapsed(), Duration::ZERO, "the body ends");
@@ -134,7 +141,8 @@ async fn overload_is_200_and_the_end() {
     })
     .await;
     case_async("P-SE-02", "the time to come back differs for each", async {
-        let mount = Mount::with(Config { readers_max: 0, retry: Duration::from_secs(8), ..Config::default() });
+        let mount =
+            Mount::with(Config { readers_max: 0, retry: Duration::from_secs(8), ..Config::default() });
         let mut waits = Vec::new();
         for _ in 0..32 {
             waits.push(sent_away(&mount, "source").await);
@@ -154,7 +162,8 @@ async fn overload_is_200_and_the_end() {
             let mut answer = open(&mount, &format!("/events?offset={place}"), &[]).await;
             assert_eq!(answer.status.as_u16(), 200, "{place}");
             let (blocks, _) = parse(&bytes_for(&mut answer, Duration::from_secs(60)).await);
-            let names: Vec<_> = blocks.iter().filter_map(|block| Some(block.event.as_ref()?.0.as_str())).collect();
+            let names: Vec<_> =
+                blocks.iter().filter_map(|block| Some(block.event.as_ref()?.0.as_str())).collect();
             assert_eq!((names.first(), names.last()), (Some(&"$open"), Some(&"$end")), "{place}");
             assert!(names.contains(&"tick"), "{place}");
         }
@@ -184,13 +193,17 @@ async fn an_id_cannot_inject_or_rewind() {
         ("a cursor with LF alone", "%0A"),
         ("a cursor cut short", "8f3a61c0d2e94b17.000000000000000"),
     ] {
-        case_async("P-SE-04", &format!("{what}, sent by a client, is 400 and comes back in nothing"), async {
-            let answer = open(&Mount::new(), &format!("/events?offset={sent}"), &[]).await;
-            assert_eq!(answer.status.as_u16(), 400);
-            let head = format!("{:?}", answer.headers);
-            let body = answer.whole().await.expect("a body");
-            assert!(!head.contains("8f3a") && !body.windows(4).any(|at| at == b"8f3a"), "{what}");
-        })
+        case_async(
+            "P-SE-04",
+            &format!("{what}, sent by a client, is 400 and comes back in nothing"),
+            async {
+                let answer = open(&Mount::new(), &format!("/events?offset={sent}"), &[]).await;
+                assert_eq!(answer.status.as_u16(), 400);
+                let head = format!("{:?}", answer.headers);
+                let body = answer.whole().await.expect("a body");
+                assert!(!head.contains("8f3a") && !body.windows(4).any(|at| at == b"8f3a"), "{what}");
+            },
+        )
         .await;
     }
     twin_async("P-SE-04", "a good cursor is resumed from", async {
@@ -202,7 +215,8 @@ async fn an_id_cannot_inject_or_rewind() {
     })
     .await;
     twin_async("P-SE-04", "a block without id keeps the id before it: `$open` with a gap", async {
-        let mut answer = open(&Mount::new(), "/events", &[("last-event-id", &Cursor::new(1, 1).to_string())]).await;
+        let mut answer =
+            open(&Mount::new(), "/events", &[("last-event-id", &Cursor::new(1, 1).to_string())]).await;
         let (blocks, _) = parse(&bytes_for(&mut answer, A_MOMENT).await);
         assert_eq!((blocks[0].sets_id, blocks[1].sets_id), (false, true), "{blocks:?}");
     })
@@ -216,7 +230,8 @@ async fn one_id_per_event_and_an_id_may_come_alone() {
         mount.publish(1..=100);
         let mut answer = open(&mount, "/events?offset=-1", &[]).await;
         let (blocks, _) = parse(&bytes_for(&mut answer, A_MOMENT).await);
-        let ticks = blocks.iter().filter(|block| block.event.as_ref().is_some_and(|(name, _)| name == "tick"));
+        let ticks =
+            blocks.iter().filter(|block| block.event.as_ref().is_some_and(|(name, _)| name == "tick"));
         let mut count = 0;
         for (n, block) in ticks.enumerate() {
             assert!(block.sets_id);
@@ -228,7 +243,8 @@ async fn one_id_per_event_and_an_id_may_come_alone() {
     .await;
     case_async("P-SE-05", "a heartbeat moves a filtered reader by an id without data", async {
         let log = log();
-        let mount = Mount::over(log.clone().filter(|event| event.name() != "tick").boxed(), Config::default());
+        let mount =
+            Mount::over(log.clone().filter(|event| event.name() != "tick").boxed(), Config::default());
         let mut client = Sse::connect(&mount.target(), Place::Live).await;
         while !matches!(client.next().await, Some(Seen::Live { .. })) {}
         log.publish(crate::mount::tick(1)).expect("open");
@@ -244,7 +260,10 @@ async fn one_id_per_event_and_an_id_may_come_alone() {
         let bytes = bytes_for(&mut answer, A_MOMENT).await;
         for cut in 0..bytes.len() {
             let (blocks, _) = parse(&bytes[..cut]);
-            let seen = blocks.iter().filter(|block| block.event.as_ref().is_some_and(|(name, _)| name == "tick")).count();
+            let seen = blocks
+                .iter()
+                .filter(|block| block.event.as_ref().is_some_and(|(name, _)| name == "tick"))
+                .count();
             let place = blocks.last().map(|block| block.last_id.clone());
             assert!(place.is_none_or(|place| place == at(seen as u128)), "cut at {cut}");
         }
@@ -254,23 +273,33 @@ async fn one_id_per_event_and_an_id_may_come_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn fields_are_four_and_no_other() {
-    case_async("P-SE-06", "every line is a field that is known, a comment, or empty, and values follow a space", async {
-        let mount = Mount::new();
-        mount.publish(1..=2);
-        mount.log.publish(Event::text("t", "a\n b\r\nfoo: bar\r:c\nid: x\nretry: 1").expect("text")).expect("open");
-        let mut answer = open(&mount, "/events", &[("last-event-id", &Cursor::new(1, 1).to_string())]).await;
-        let mut bytes = bytes_for(&mut answer, Duration::from_secs(40)).await;
-        mount.log.close();
-        bytes.extend(bytes_for(&mut answer, Duration::from_secs(40)).await);
-        assert!(bytes.ends_with(b"\n\n") && !bytes.contains(&b'\r'));
-        for line in lines(&bytes) {
-            let known = ["id: ", "event: ", "data: ", "retry: "].iter().any(|field| line.starts_with(field));
-            assert!(known || line == ":" || line.is_empty(), "{line:?}");
-        }
-        let retries: Vec<_> = lines(&bytes).into_iter().filter_map(|line| line.strip_prefix("retry: ")).collect();
-        assert_eq!(retries.len(), 1, "the payload's own is data");
-        assert!(retries[0].bytes().all(|byte| byte.is_ascii_digit()));
-    })
+    case_async(
+        "P-SE-06",
+        "every line is a field that is known, a comment, or empty, and values follow a space",
+        async {
+            let mount = Mount::new();
+            mount.publish(1..=2);
+            mount
+                .log
+                .publish(Event::text("t", "a\n b\r\nfoo: bar\r:c\nid: x\nretry: 1").expect("text"))
+                .expect("open");
+            let mut answer =
+                open(&mount, "/events", &[("last-event-id", &Cursor::new(1, 1).to_string())]).await;
+            let mut bytes = bytes_for(&mut answer, Duration::from_secs(40)).await;
+            mount.log.close();
+            bytes.extend(bytes_for(&mut answer, Duration::from_secs(40)).await);
+            assert!(bytes.ends_with(b"\n\n") && !bytes.contains(&b'\r'));
+            for line in lines(&bytes) {
+                let known =
+                    ["id: ", "event: ", "data: ", "retry: "].iter().any(|field| line.starts_with(field));
+                assert!(known || line == ":" || line.is_empty(), "{line:?}");
+            }
+            let retries: Vec<_> =
+                lines(&bytes).into_iter().filter_map(|line| line.strip_prefix("retry: ")).collect();
+            assert_eq!(retries.len(), 1, "the payload's own is data");
+            assert!(retries[0].bytes().all(|byte| byte.is_ascii_digit()));
+        },
+    )
     .await;
     case_async("P-SE-06", "`retry` is bounded, whatever a source says", async {
         let mount = Mount::over(Moody(Duration::MAX).boxed(), Config::default());
@@ -315,7 +344,9 @@ async fn the_stream_is_utf8_and_never_starts_with_a_payload() {
         let (blocks, retry) = parse(&bytes);
         let last = blocks.last().expect("an end");
         assert_eq!(last.last_id, at(1), "the place is before what could not be sent");
-        assert!(last.event.as_ref().is_some_and(|(name, data)| name == "$end" && data.contains("\"source\"")));
+        assert!(
+            last.event.as_ref().is_some_and(|(name, data)| name == "$end" && data.contains("\"source\""))
+        );
         assert!(retry.is_some());
     })
     .await;
@@ -334,7 +365,10 @@ async fn the_stream_is_utf8_and_never_starts_with_a_payload() {
         let (blocks, _) = parse(&bytes_for(&mut answer, A_MOMENT).await);
         let (name, data) = blocks[1].event.clone().expect("an event");
         let data: serde_json::Value = serde_json::from_str(&data).expect("an envelope");
-        assert_eq!((name.as_str(), &data["encoding"], &data["data"]), ("blob", &"base64".into(), &"AP/+".into()));
+        assert_eq!(
+            (name.as_str(), &data["encoding"], &data["data"]),
+            ("blob", &"base64".into(), &"AP/+".into())
+        );
     })
     .await;
     case_async("P-SE-07", "the first bytes are ours, so that a leading BOM stays", async {
@@ -388,19 +422,32 @@ async fn a_heartbeat_comes_within_twenty_seconds() {
         let mount = Mount::of(builder().transports((SseTransport(config),)), log());
         let mut answer = open(&mount, "/events", &[]).await;
         let (blocks, _) = parse(&bytes_for(&mut answer, Duration::from_secs(16)).await);
-        assert_eq!(blocks.last().and_then(|block| block.event.clone()).map(|(name, _)| name), Some("$ping".to_owned()));
+        assert_eq!(
+            blocks.last().and_then(|block| block.event.clone()).map(|(name, _)| name),
+            Some("$ping".to_owned())
+        );
     })
     .await;
-    case_async("P-SE-08", "a source that is slow to open: the head after 2 s, heartbeats, `$open` when it is there", async {
-        let mount = Mount::over(Late(Duration::from_secs(40)).boxed(), Config::default());
-        let start = Instant::now();
-        let mut answer = open(&mount, "/events", &[]).await;
-        assert_eq!((start.elapsed(), text(&answer, "stream-next-offset")), (Duration::from_secs(2), None));
-        let bytes = bytes_for(&mut answer, Duration::from_secs(39)).await;
-        assert!(bytes.starts_with(b"retry: ") && lines(&bytes).iter().filter(|line| **line == ":").count() >= 2);
-        assert!(lines(&bytes).contains(&"event: $open"));
-        assert!(!lines(&bytes)[..4].contains(&"event: $open"), "the heartbeats came first");
-    })
+    case_async(
+        "P-SE-08",
+        "a source that is slow to open: the head after 2 s, heartbeats, `$open` when it is there",
+        async {
+            let mount = Mount::over(Late(Duration::from_secs(40)).boxed(), Config::default());
+            let start = Instant::now();
+            let mut answer = open(&mount, "/events", &[]).await;
+            assert_eq!(
+                (start.elapsed(), text(&answer, "stream-next-offset")),
+                (Duration::from_secs(2), None)
+            );
+            let bytes = bytes_for(&mut answer, Duration::from_secs(39)).await;
+            assert!(
+                bytes.starts_with(b"retry: ")
+                    && lines(&bytes).iter().filter(|line| **line == ":").count() >= 2
+            );
+            assert!(lines(&bytes).contains(&"event: $open"));
+            assert!(!lines(&bytes)[..4].contains(&"event: $open"), "the heartbeats came first");
+        },
+    )
     .await;
 }
 
@@ -416,26 +463,38 @@ impl Source for Late {
             tokio::time::sleep(pause).await;
             Ok(Delivery::Open(Opened::new(place)))
         };
-        Box::pin(stream::once(opened).chain(stream::iter([Ok(Delivery::Live(place))])).chain(stream::once(pending())))
+        Box::pin(
+            stream::once(opened)
+                .chain(stream::iter([Ok(Delivery::Live(place))]))
+                .chain(stream::once(pending())),
+        )
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn last_event_id_stays_safelisted() {
-    case_async("P-SE-09", "every cursor of every transport, its longest form too, needs no preflight", async {
-        let wide = Cursor::new(u64::MAX, u128::MAX).to_string();
-        let mount = Mount::new();
-        mount.publish(1..=1);
-        let page = mount.get("/events?offset=-1", &[]).await;
-        let next = page.text("stream-next-offset").expect("a place").to_owned();
-        let id = page.json()["events"][0]["id"].as_str().expect("an id").to_owned();
-        for cursor in [wide, next, id] {
-            assert!(cursor.len() <= 96, "{cursor}");
-            let unsafe_byte = |byte: u8| byte < 0x20 || byte == 0x7F || b"\"():<>?@[\\]{}".contains(&byte);
-            assert!(!cursor.bytes().any(unsafe_byte), "{cursor}");
-            assert!(cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)), "{cursor}");
-        }
-    })
+    case_async(
+        "P-SE-09",
+        "every cursor of every transport, its longest form too, needs no preflight",
+        async {
+            let wide = Cursor::new(u64::MAX, u128::MAX).to_string();
+            let mount = Mount::new();
+            mount.publish(1..=1);
+            let page = mount.get("/events?offset=-1", &[]).await;
+            let next = page.text("stream-next-offset").expect("a place").to_owned();
+            let id = page.json()["events"][0]["id"].as_str().expect("an id").to_owned();
+            for cursor in [wide, next, id] {
+                assert!(cursor.len() <= 96, "{cursor}");
+                let unsafe_byte =
+                    |byte: u8| byte < 0x20 || byte == 0x7F || b"\"():<>?@[\\]{}".contains(&byte);
+                assert!(!cursor.bytes().any(unsafe_byte), "{cursor}");
+                assert!(
+                    cursor.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)),
+                    "{cursor}"
+                );
+            }
+        },
+    )
     .await;
 }
 
@@ -474,9 +533,12 @@ async fn the_cursor_may_come_in_the_query_and_the_header_wins() {
 
 #[tokio::test(start_paused = true)]
 async fn the_place_is_known_before_the_first_event() {
-    for (what, place, opens) in
-        [("fresh", "now", 3), ("from the beginning", "-1", 0), ("the last two", "last-2", 1), ("resumed", &at(2), 2)]
-    {
+    for (what, place, opens) in [
+        ("fresh", "now", 3),
+        ("from the beginning", "-1", 0),
+        ("the last two", "last-2", 1),
+        ("resumed", &at(2), 2),
+    ] {
         case_async("P-SE-11", what, async {
             let mount = Mount::new();
             mount.publish(1..=3);
@@ -495,14 +557,19 @@ async fn the_place_is_known_before_the_first_event() {
         mount.publish(1..=1);
         let mut client = Sse::connect(&mount.target(), place).await;
         assert!(matches!(client.next().await, Some(Seen::Open { .. })));
-        assert_eq!(client.next().await.as_ref().and_then(Seen::event).and_then(|event| event.id.clone()), Some(at(1)));
+        assert_eq!(
+            client.next().await.as_ref().and_then(Seen::event).and_then(|event| event.id.clone()),
+            Some(at(1))
+        );
     })
     .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn reserved_words_are_never_minted() {
-    for word in ["last-0", "last-10001", "last-01", "last-", "last-x", "NOW", "-2", "earliest", "0", "1e9", "+5"] {
+    for word in
+        ["last-0", "last-10001", "last-01", "last-", "last-x", "NOW", "-2", "earliest", "0", "1e9", "+5"]
+    {
         case_async("P-SE-12", &format!("{word} is no word of ours"), async {
             let mount = Mount::new();
             let answer = open(&mount, &format!("/events?offset={}", word.replace('+', "%2B")), &[]).await;
@@ -515,12 +582,14 @@ async fn reserved_words_are_never_minted() {
             let mount = Mount::new();
             mount.publish(1..=5);
             // As header too: a client may keep the word it came with until it is told a place.
-            for (path, headers) in
-                [(format!("/events?offset={word}"), vec![]), ("/events".to_owned(), vec![("last-event-id", word)])]
-            {
+            for (path, headers) in [
+                (format!("/events?offset={word}"), vec![]),
+                ("/events".to_owned(), vec![("last-event-id", word)]),
+            ] {
                 let mut answer = open(&mount, &path, &headers).await;
                 let (blocks, _) = parse(&bytes_for(&mut answer, A_MOMENT).await);
-                let tick = blocks.iter().find(|block| block.event.as_ref().is_some_and(|(name, _)| name == "tick"));
+                let tick =
+                    blocks.iter().find(|block| block.event.as_ref().is_some_and(|(name, _)| name == "tick"));
                 assert_eq!(tick.map(|block| block.last_id.clone()), (first > 0).then(|| at(first)), "{word}");
             }
         })
@@ -538,11 +607,15 @@ async fn reserved_words_are_never_minted() {
 #[tokio::test(start_paused = true)]
 async fn an_application_event_cannot_pass_for_a_control() {
     for name in ["$open", "$gap", "$end", "$anything", "$"] {
-        case_async("P-SE-13", &format!("an event named {name} is refused, typed, where it is published"), async {
-            for made in [Event::json(name, &1), Event::text(name, "x"), Event::binary(name, vec![1])] {
-                assert_eq!(made.expect_err("refused").kind(), EventErrorKind::Reserved);
-            }
-        })
+        case_async(
+            "P-SE-13",
+            &format!("an event named {name} is refused, typed, where it is published"),
+            async {
+                for made in [Event::json(name, &1), Event::text(name, "x"), Event::binary(name, vec![1])] {
+                    assert_eq!(made.expect_err("refused").kind(), EventErrorKind::Reserved);
+                }
+            },
+        )
         .await;
         case_async("P-SE-13", &format!("a message named {name} is refused at the uplink"), async {
             let mount = Mount::new();
@@ -580,29 +653,39 @@ async fn an_application_event_cannot_pass_for_a_control() {
 /// Following redirects, and waiting, are EventSource's own; what the server must get right is the answer to its return.
 #[tokio::test(start_paused = true)]
 async fn a_closed_stream_is_reopened() {
-    case_async("P-SE-14", "the server's half: back after a drain's `retry` at its last id, nothing is lost or repeated", async {
-        let log = log();
-        let served = |log: &realtime_core::Log| Mount::of(builder(), log.clone());
-        let (old, new) = (served(&log), served(&log));
-        let mut client = Sse::connect(&old.target(), Place::Live).await;
-        while !matches!(client.next().await, Some(Seen::Live { .. })) {}
-        old.publish(1..=2);
-        assert!(client.next().await.is_some_and(|seen| seen.event().is_some()));
-        let handle = old.handle.clone();
-        tokio::spawn(async move { handle.drain(Duration::from_secs(5)).await });
-        let mut said = Vec::new();
-        while let Some(seen) = client.next().await {
-            said.push(seen);
-        }
-        assert!(matches!(said.last(), Some(Seen::End { reason, retry_ms: Some(_), .. }) if reason == "drain"), "{said:?}");
-        tokio::time::sleep(Duration::from_millis(client.retry_ms().expect("a time"))).await;
-        new.publish(3..=3);
-        let place = client.place().clone();
-        assert_eq!(place, Place::After(at(2)));
-        let mut client = Sse::connect(&new.target(), place).await;
-        assert!(matches!(client.next().await, Some(Seen::Open { outcome, .. }) if outcome == "resumed"));
-        assert_eq!(client.next().await.as_ref().and_then(Seen::event).and_then(|event| event.id.clone()), Some(at(3)));
-    })
+    case_async(
+        "P-SE-14",
+        "the server's half: back after a drain's `retry` at its last id, nothing is lost or repeated",
+        async {
+            let log = log();
+            let served = |log: &realtime_core::Log| Mount::of(builder(), log.clone());
+            let (old, new) = (served(&log), served(&log));
+            let mut client = Sse::connect(&old.target(), Place::Live).await;
+            while !matches!(client.next().await, Some(Seen::Live { .. })) {}
+            old.publish(1..=2);
+            assert!(client.next().await.is_some_and(|seen| seen.event().is_some()));
+            let handle = old.handle.clone();
+            tokio::spawn(async move { handle.drain(Duration::from_secs(5)).await });
+            let mut said = Vec::new();
+            while let Some(seen) = client.next().await {
+                said.push(seen);
+            }
+            assert!(
+                matches!(said.last(), Some(Seen::End { reason, retry_ms: Some(_), .. }) if reason == "drain"),
+                "{said:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(client.retry_ms().expect("a time"))).await;
+            new.publish(3..=3);
+            let place = client.place().clone();
+            assert_eq!(place, Place::After(at(2)));
+            let mut client = Sse::connect(&new.target(), place).await;
+            assert!(matches!(client.next().await, Some(Seen::Open { outcome, .. }) if outcome == "resumed"));
+            assert_eq!(
+                client.next().await.as_ref().and_then(Seen::event).and_then(|event| event.id.clone()),
+                Some(at(3))
+            );
+        },
+    )
     .await;
     case_async("P-SE-14", "the server's half: back at the end it is told to stop, by 204", async {
         let mount = Mount::new();
@@ -622,18 +705,23 @@ async fn a_closed_stream_is_reopened() {
         }
     })
     .await;
-    case_async("P-SE-14", "the server's half: a 307 of somebody in front of the mount is left as it is", async {
-        use http::Response;
-        use realtime_tower::{Body, RealtimeLayer};
-        use tower::ServiceExt;
-        let moved = tower::service_fn(|_: http::Request<Body>| async {
-            let response = Response::builder().status(307).header("location", "/elsewhere").body(Body::empty());
-            Ok::<_, std::convert::Infallible>(response.expect("a response"))
-        });
-        let layered = tower::ServiceBuilder::new().layer(RealtimeLayer::new(log())).service(moved);
-        let page = http::Request::get("/events").body(Body::empty()).expect("a request");
-        let answer = layered.oneshot(page).await.expect("an answer");
-        assert_eq!((answer.status().as_u16(), answer.headers().len()), (307, 1));
-    })
+    case_async(
+        "P-SE-14",
+        "the server's half: a 307 of somebody in front of the mount is left as it is",
+        async {
+            use http::Response;
+            use realtime_tower::{Body, RealtimeLayer};
+            use tower::ServiceExt;
+            let moved = tower::service_fn(|_: http::Request<Body>| async {
+                let response =
+                    Response::builder().status(307).header("location", "/elsewhere").body(Body::empty());
+                Ok::<_, std::convert::Infallible>(response.expect("a response"))
+            });
+            let layered = tower::ServiceBuilder::new().layer(RealtimeLayer::new(log())).service(moved);
+            let page = http::Request::get("/events").body(Body::empty()).expect("a request");
+            let answer = layered.oneshot(page).await.expect("an answer");
+            assert_eq!((answer.status().as_u16(), answer.headers().len()), (307, 1));
+        },
+    )
     .await;
 }

@@ -78,13 +78,20 @@ async fn every_payload_is_what_two_parsers_read() {
             let text = |name| Event::text(name, payload).expect("an event");
             let bytes = streamed(vec![text("message"), text("t")]).await;
             let expected = ["message", "t"].map(|name| name.to_owned());
-            let expected: Vec<_> = expected.into_iter().enumerate().map(|(n, name)| (at(n as u128 + 1), name, normal(payload))).collect();
+            let expected: Vec<_> = expected
+                .into_iter()
+                .enumerate()
+                .map(|(n, name)| (at(n as u128 + 1), name, normal(payload)))
+                .collect();
             let only = |seen: Vec<(String, String, String)>| -> Vec<_> {
                 seen.into_iter().filter(|(_, name, _)| !name.starts_with('$')).collect()
             };
             let large = payload.len() > 1000;
             for pieces in if large { &[8192][..] } else { &[1, 2, 3, 8192] } {
-                assert!(only(by_kit(&bytes, *pieces)) == expected, "{what}, by the kit's parser in pieces of {pieces}");
+                assert!(
+                    only(by_kit(&bytes, *pieces)) == expected,
+                    "{what}, by the kit's parser in pieces of {pieces}"
+                );
                 // The crate takes a text without end for no event yet, and reads its buffer anew with every piece.
                 if !large {
                     let seen = only(by_crate(&bytes, *pieces).await);
@@ -99,8 +106,10 @@ async fn every_payload_is_what_two_parsers_read() {
 #[tokio::test(start_paused = true)]
 async fn json_of_any_text_is_one_line_and_reads_back() {
     case_async("P-SE-03", "JSON strings of every line end and control character", async {
-        let texts: Vec<String> =
-            (0..=0x20u8).map(|byte| format!("a{}b", char::from(byte))).chain(["\u{2028}".into(), "\u{FEFF}".into()]).collect();
+        let texts: Vec<String> = (0..=0x20u8)
+            .map(|byte| format!("a{}b", char::from(byte)))
+            .chain(["\u{2028}".into(), "\u{FEFF}".into()])
+            .collect();
         let events = texts.iter().map(|text| Event::json("j", text).expect("JSON")).collect();
         let seen = by_kit(&streamed(events).await, 7);
         let read: Vec<String> = seen
@@ -112,7 +121,8 @@ async fn json_of_any_text_is_one_line_and_reads_back() {
     })
     .await;
     case_async("P-SE-03", "JSON that was written over several lines by somebody else", async {
-        let raw = serde_json::value::RawValue::from_string("{\r\n \"a\":\r 1,\n\"b\":2}".to_owned()).expect("JSON");
+        let raw =
+            serde_json::value::RawValue::from_string("{\r\n \"a\":\r 1,\n\"b\":2}".to_owned()).expect("JSON");
         let seen = by_kit(&streamed(vec![Event::raw_json("j", raw).expect("an event")]).await, 7);
         let data = &seen.iter().find(|(_, name, _)| name == "j").expect("the event").2;
         let value: serde_json::Value = serde_json::from_str(data).expect("JSON");
@@ -126,8 +136,25 @@ async fn json_of_any_text_is_one_line_and_reads_back() {
 async fn no_drawn_payload_injects() {
     case_async("A-13", "2,000 drawn payloads, names and topics through two parsers", async {
         let mut draw = fastrand::Rng::with_seed(0x5EED);
-        let pieces = ["\r", "\n", "\r\n", ":", " ", "data", "id", "event: $end", "retry", "\0", "\u{FEFF}", "\u{2028}", "ä", "x"];
-        let text = |draw: &mut fastrand::Rng| (0..draw.usize(0..12)).map(|_| pieces[draw.usize(0..pieces.len())]).collect::<String>();
+        let pieces = [
+            "\r",
+            "\n",
+            "\r\n",
+            ":",
+            " ",
+            "data",
+            "id",
+            "event: $end",
+            "retry",
+            "\0",
+            "\u{FEFF}",
+            "\u{2028}",
+            "ä",
+            "x",
+        ];
+        let text = |draw: &mut fastrand::Rng| {
+            (0..draw.usize(0..12)).map(|_| pieces[draw.usize(0..pieces.len())]).collect::<String>()
+        };
         let mut events = Vec::new();
         while events.len() < 1_000 {
             let name = text(&mut draw);
@@ -147,7 +174,11 @@ async fn no_drawn_payload_injects() {
             .collect();
         let bytes = streamed(events).await;
         let only = |seen: Vec<(String, String, String)>| -> Vec<_> {
-            seen.into_iter().filter(|(id, name, _)| id.len() == 33 && !["$open", "$live", "$end"].contains(&name.as_str())).collect()
+            seen.into_iter()
+                .filter(|(id, name, _)| {
+                    id.len() == 33 && !["$open", "$live", "$end"].contains(&name.as_str())
+                })
+                .collect()
         };
         let seen = only(by_kit(&bytes, 61));
         assert_eq!(seen.len(), expected.len());

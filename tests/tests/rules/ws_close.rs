@@ -48,24 +48,28 @@ async fn a_close_is_answered_and_nothing_follows_it() {
         }
     })
     .await;
-    case_async("P-WF-06", "what waits for the socket is dropped at a Close, but for the rest of a frame", async {
-        let mount = Mount::new();
-        let host = mount.host.clone().buffer_bytes(64);
-        let mut raw = Raw::over(host.connect());
-        raw.send(Lines::upgrade("/events").bytes()).await;
-        assert_eq!(raw.head().await.map(|head| head.status), Some(101));
-        mount.publish(1..=100);
-        tokio::task::yield_now().await;
-        raw.send(close(1000, "")).await;
-        let mut events = 0;
-        while let Some(frame) = raw.frame().await {
-            match frame.close() {
-                Some(said) => assert_eq!(said, (1000, "")),
-                None => events += 1,
+    case_async(
+        "P-WF-06",
+        "what waits for the socket is dropped at a Close, but for the rest of a frame",
+        async {
+            let mount = Mount::new();
+            let host = mount.host.clone().buffer_bytes(64);
+            let mut raw = Raw::over(host.connect());
+            raw.send(Lines::upgrade("/events").bytes()).await;
+            assert_eq!(raw.head().await.map(|head| head.status), Some(101));
+            mount.publish(1..=100);
+            tokio::task::yield_now().await;
+            raw.send(close(1000, "")).await;
+            let mut events = 0;
+            while let Some(frame) = raw.frame().await {
+                match frame.close() {
+                    Some(said) => assert_eq!(said, (1000, "")),
+                    None => events += 1,
+                }
             }
-        }
-        assert!(events < 100, "{events}");
-    })
+            assert!(events < 100, "{events}");
+        },
+    )
     .await;
     twin_async("P-WF-06", "both close at once", async {
         for mode in BOTH {
@@ -201,16 +205,20 @@ async fn the_code_says_why() {
         }
     })
     .await;
-    case_async("P-WF-08", "4000: a reader too slow for a mount that does not skip, told the place it had", async {
-        let keep = realtime_core::Keep::history().entries(4);
-        let kept = Log::builder().epoch(1).keep(TopicSet::all(), keep).build();
-        let mount =
-            Mount::of(builder().config(Config { slow: Slow::Disconnect, ..Config::default() }), kept);
-        let mut raw = Mode::V1.open(&mount).await;
-        // All in one go: the reader has no turn in between.
-        mount.log.publish_all((1..=100).map(tick)).expect("the log is open");
-        closes(&mut raw, 4000, &Cursor::new(1, 0).to_string()).await;
-    })
+    case_async(
+        "P-WF-08",
+        "4000: a reader too slow for a mount that does not skip, told the place it had",
+        async {
+            let keep = realtime_core::Keep::history().entries(4);
+            let kept = Log::builder().epoch(1).keep(TopicSet::all(), keep).build();
+            let mount =
+                Mount::of(builder().config(Config { slow: Slow::Disconnect, ..Config::default() }), kept);
+            let mut raw = Mode::V1.open(&mount).await;
+            // All in one go: the reader has no turn in between.
+            mount.log.publish_all((1..=100).map(tick)).expect("the log is open");
+            closes(&mut raw, 4000, &Cursor::new(1, 0).to_string()).await;
+        },
+    )
     .await;
     case_async("P-WF-08", "4001: a gap in bare mode, told the place that reading goes on from", async {
         let mount = Mount::new();
@@ -226,17 +234,21 @@ async fn the_code_says_why() {
         }
     })
     .await;
-    case_async("P-WF-08", "503 before the upgrade where there is no room, and where the source is away", async {
-        let full = Mount::with(Config { readers_max: 0, ..Config::default() });
-        let away = Mount::over(Away.boxed(), Config::default());
-        for mount in [full, away] {
-            let mut raw = mount.raw();
-            raw.send(Lines::v1("/events").bytes()).await;
-            let head = raw.head().await.expect("an answer");
-            assert_eq!(head.status, StatusCode::SERVICE_UNAVAILABLE);
-            assert!(head.text("retry-after").is_some_and(|value| value.parse::<u64>().is_ok()));
-        }
-    })
+    case_async(
+        "P-WF-08",
+        "503 before the upgrade where there is no room, and where the source is away",
+        async {
+            let full = Mount::with(Config { readers_max: 0, ..Config::default() });
+            let away = Mount::over(Away.boxed(), Config::default());
+            for mount in [full, away] {
+                let mut raw = mount.raw();
+                raw.send(Lines::v1("/events").bytes()).await;
+                let head = raw.head().await.expect("an answer");
+                assert_eq!(head.status, StatusCode::SERVICE_UNAVAILABLE);
+                assert!(head.text("retry-after").is_some_and(|value| value.parse::<u64>().is_ok()));
+            }
+        },
+    )
     .await;
 }
 
@@ -255,38 +267,49 @@ impl Source for Away {
 /// The waiting itself is the client's duty; the server's half is to say a time that differs for each.
 #[tokio::test(start_paused = true)]
 async fn each_is_told_another_time_to_come_back() {
-    case_async("P-WF-09", "the server's half: `$end` of a drain has its own jittered retry for each connection", async {
-        let mount = Mount::with(Config { retry: Duration::from_secs(8), ..Config::default() });
-        let mut raws = Vec::new();
-        for _ in 0..32 {
-            raws.push(Mode::V1.open(&mount).await);
-        }
-        let handle = mount.handle.clone();
-        let drained = tokio::spawn(async move { handle.drain(Duration::from_secs(10)).await });
-        let mut waits = Vec::new();
-        for raw in &mut raws {
-            let end = raw.frame().await.expect("an end");
-            let end: serde_json::Value = serde_json::from_slice(&end.payload).expect("JSON");
-            assert_eq!((&end["event"], &end["data"]["reason"]), (&"$end".into(), &"drain".into()));
-            waits.push(end["data"]["retry"].as_u64().expect("milliseconds"));
-            let (code, _) = raw.close().await.expect("a Close");
-            assert_eq!(code, 1001);
-            raw.send(close(code, "")).await;
-        }
-        assert_eq!(drained.await.expect("drained").left, 0);
-        assert!(waits.iter().all(|wait| (6_000..=10_000).contains(wait)), "{waits:?}");
-        waits.sort_unstable();
-        waits.dedup();
-        assert!(waits.len() > 16, "all but alike: {waits:?}");
-    })
+    case_async(
+        "P-WF-09",
+        "the server's half: `$end` of a drain has its own jittered retry for each connection",
+        async {
+            let mount = Mount::with(Config { retry: Duration::from_secs(8), ..Config::default() });
+            let mut raws = Vec::new();
+            for _ in 0..32 {
+                raws.push(Mode::V1.open(&mount).await);
+            }
+            let handle = mount.handle.clone();
+            let drained = tokio::spawn(async move { handle.drain(Duration::from_secs(10)).await });
+            let mut waits = Vec::new();
+            for raw in &mut raws {
+                let end = raw.frame().await.expect("an end");
+                let end: serde_json::Value = serde_json::from_slice(&end.payload).expect("JSON");
+                assert_eq!((&end["event"], &end["data"]["reason"]), (&"$end".into(), &"drain".into()));
+                waits.push(end["data"]["retry"].as_u64().expect("milliseconds"));
+                let (code, _) = raw.close().await.expect("a Close");
+                assert_eq!(code, 1001);
+                raw.send(close(code, "")).await;
+            }
+            assert_eq!(drained.await.expect("drained").left, 0);
+            assert!(waits.iter().all(|wait| (6_000..=10_000).contains(wait)), "{waits:?}");
+            waits.sort_unstable();
+            waits.dedup();
+            assert!(waits.len() > 16, "all but alike: {waits:?}");
+        },
+    )
     .await;
-    case_async("P-WF-09", "the server's half: no time to come back where there is nothing to come back for", async {
-        let transport = WebSocketTransport::default();
-        let mount = Mount::of(builder().transports((transport,)), log());
-        let mut raw = Mode::V1.open(&mount).await;
-        mount.log.close();
-        let end = raw.frame().await.expect("an end");
-        assert!(end.text().ends_with(r#""event":"$end","data":{"reason":"closed","retry":false}}"#), "{end:?}");
-    })
+    case_async(
+        "P-WF-09",
+        "the server's half: no time to come back where there is nothing to come back for",
+        async {
+            let transport = WebSocketTransport::default();
+            let mount = Mount::of(builder().transports((transport,)), log());
+            let mut raw = Mode::V1.open(&mount).await;
+            mount.log.close();
+            let end = raw.frame().await.expect("an end");
+            assert!(
+                end.text().ends_with(r#""event":"$end","data":{"reason":"closed","retry":false}}"#),
+                "{end:?}"
+            );
+        },
+    )
     .await;
 }

@@ -131,7 +131,10 @@ async fn a_client_masks() {
             let mount = Mount::new();
             let mut raw = Mode::Bare.open(&mount).await;
             let text = "x".repeat(len);
-            mount.log.publish(realtime_core::Event::text("t", text.clone()).expect("an event")).expect("open");
+            mount
+                .log
+                .publish(realtime_core::Event::text("t", text.clone()).expect("an event"))
+                .expect("open");
             // `frame` asserts that it is not masked and has its length in the shortest form.
             let frame = raw.frame().await.expect("an event");
             assert_eq!((frame.first, frame.text() == text), (0x81, true), "{len}");
@@ -177,7 +180,9 @@ async fn a_head_is_exact() {
 
 #[tokio::test(start_paused = true)]
 async fn fragments_keep_their_order() {
-    let parts = |frames: &[(u8, &str)]| frames.iter().flat_map(|(first, text)| frame(*first, text)).collect::<Vec<_>>();
+    let parts = |frames: &[(u8, &str)]| {
+        frames.iter().flat_map(|(first, text)| frame(*first, text)).collect::<Vec<_>>()
+    };
     check(
         "P-WF-03",
         vec![
@@ -189,7 +194,11 @@ async fn fragments_keep_their_order() {
             ("a fragmented ping", parts(&[(0x09, "a")]), Closes(1002)),
             ("fragments", parts(&[(0x01, "he"), (0x00, "ll"), (0x80, "o")]), Says("hello")),
             ("empty fragments", parts(&[(0x01, ""), (0x00, "hello"), (0x00, ""), (0x80, "")]), Says("hello")),
-            ("128 fragments", [frame(0x01, "hello"), frame(0x00, "").repeat(126), frame(0x80, "")].concat(), Says("hello")),
+            (
+                "128 fragments",
+                [frame(0x01, "hello"), frame(0x00, "").repeat(126), frame(0x80, "")].concat(),
+                Says("hello"),
+            ),
             ("129 fragments", [frame(0x01, ""), frame(0x00, "").repeat(128)].concat(), Closes(1008)),
         ],
     )
@@ -337,7 +346,11 @@ async fn text_is_utf8_across_fragments() {
                 frame(0x81, [kappa, &[0xF4, 0x90], &[b'x'; 40]].concat())[..6 + 13].to_vec(),
                 Closes(1007),
             ),
-            ("a letter cut between fragments", [frame(0x01, &kappa[..3]), frame(0x80, &kappa[3..])].concat(), Says("κόσμε")),
+            (
+                "a letter cut between fragments",
+                [frame(0x01, &kappa[..3]), frame(0x80, &kappa[3..])].concat(),
+                Says("κόσμε"),
+            ),
             ("the last code point", frame(0x81, "\u{10FFFF}"), Says("\u{10FFFF}")),
             ("a NUL", frame(0x81, "\0"), Says("\0")),
         ],
@@ -346,7 +359,10 @@ async fn text_is_utf8_across_fragments() {
     twin_async("P-WF-07", "binary need not be UTF-8", async {
         let mut raw = Mode::Bare.open(&Mount::new()).await;
         raw.send(frame(0x82, [0xFF, 0x00, 0xC0])).await;
-        assert_eq!(said(&mut raw).await, Frame { first: 0x82, payload: bytes::Bytes::from_static(&[0xFF, 0x00, 0xC0]) });
+        assert_eq!(
+            said(&mut raw).await,
+            Frame { first: 0x82, payload: bytes::Bytes::from_static(&[0xFF, 0x00, 0xC0]) }
+        );
     })
     .await;
     twin_async("P-WF-07", "a letter cut at every byte of the wire", async {

@@ -138,11 +138,14 @@ async fn another_version_is_told_ours() {
             assert_eq!(head.text("sec-websocket-version"), Some("13"));
             assert_eq!(head.text("upgrade"), Some("websocket"));
             // RFC 9110, section 7.8: what sends Upgrade names it in Connection.
-            assert!(head.text("connection").is_some_and(|value| value.to_ascii_lowercase().contains("upgrade")));
+            assert!(
+                head.text("connection").is_some_and(|value| value.to_ascii_lowercase().contains("upgrade"))
+            );
         })
         .await;
     }
-    accepted("P-WS-03", vec![("version 13", good()), ("version 13 in spaces", good().with(version, " 13 "))]).await;
+    accepted("P-WS-03", vec![("version 13", good()), ("version 13 in spaces", good().with(version, " 13 "))])
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +184,10 @@ async fn a_subprotocol_is_answered_if_it_was_offered() {
             raw.send(lines.bytes()).await;
             let head = raw.head().await.expect("an answer");
             assert_eq!((head.status, head.text("sec-websocket-protocol")), (101, answered), "{what}");
-            assert_eq!(head.headers.get_all("sec-websocket-protocol").iter().count(), answered.iter().count());
+            assert_eq!(
+                head.headers.get_all("sec-websocket-protocol").iter().count(),
+                answered.iter().count()
+            );
             // The mode is what was answered: only realtime.v1 opens with a control.
             let said = raw.for_a_while(std::time::Duration::from_secs(1)).await;
             assert_eq!(said.windows(5).any(|at| at == b"$open"), answered.is_some(), "{what}");
@@ -212,8 +218,14 @@ async fn a_foreign_origin_is_403_before_a_source_is_made() {
         vec![
             ("a foreign origin", good().with("Origin", "https://evil.example")),
             ("the origin null", good().with("Origin", "null")),
-            ("two origins", good().with("Origin", "http://realtime.test").and("Origin", "http://realtime.test")),
-            ("a foreign origin that offers realtime.v1", Lines::v1("/events").with("Origin", "https://evil.example")),
+            (
+                "two origins",
+                good().with("Origin", "http://realtime.test").and("Origin", "http://realtime.test"),
+            ),
+            (
+                "a foreign origin that offers realtime.v1",
+                Lines::v1("/events").with("Origin", "https://evil.example"),
+            ),
         ],
     )
     .await;
@@ -231,7 +243,11 @@ async fn a_foreign_origin_is_403_before_a_source_is_made() {
         case_async("P-WS-06", what, async {
             let mount = Mount::new();
             let (said, _) = mount.shaken(&good().with("Authorization", who)).await;
-            assert_eq!((said, mount.requests()), (status, 0), "refused by the source's maker, before the 101");
+            assert_eq!(
+                (said, mount.requests()),
+                (status, 0),
+                "refused by the source's maker, before the 101"
+            );
         })
         .await;
     }
@@ -324,8 +340,16 @@ async fn http_1_0_knows_no_upgrade_and_a_body_is_none() {
     let next = Lines::get("/events?offset=-1").bytes();
     for (what, lines, body) in [
         ("a body by its length", good().with("Content-Length", "5"), b"hello".to_vec()),
-        ("a body in chunks", good().with("Transfer-Encoding", "chunked"), b"5\r\nhello\r\n0\r\n\r\n".to_vec()),
-        ("a body that looks like a request", good().with("Content-Length", next.len().to_string()), next.clone()),
+        (
+            "a body in chunks",
+            good().with("Transfer-Encoding", "chunked"),
+            b"5\r\nhello\r\n0\r\n\r\n".to_vec(),
+        ),
+        (
+            "a body that looks like a request",
+            good().with("Content-Length", next.len().to_string()),
+            next.clone(),
+        ),
         ("a body that looks like a frame", good().with("Content-Length", "7"), frame(0x81, "x")),
     ] {
         case_async("P-WS-08", what, async {
