@@ -79,7 +79,7 @@ async fn a_path_chooses_the_topic_and_no_other_is_read() {
     assert!(answer.text().contains(r#""data":1"#) && answer.text().contains(r#""data":3"#));
     assert!(!answer.text().contains(r#""data":2"#), "{}", answer.text());
     let mut stream = open(&app, "/rooms/cellar?offset=-1", &[ANN, SSE]).await;
-    assert!(stream.until("data:2").await.contains("event:tick"));
+    assert!(stream.until("data: 2").await.contains("event: tick"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -87,7 +87,7 @@ async fn a_name_that_no_topic_may_have_is_400_on_every_transport() {
     let rooms = Rooms::default();
     let (app, handle) = rooms.app();
     let long = format!("/rooms/{}", "a".repeat(2_000));
-    for uri in ["/rooms/a%20b", "/rooms/%0d%0aset-cookie:x", "/rooms/%e2%80%8b", &long] {
+    for uri in ["/rooms/a%09b", "/rooms/%0d%0aset-cookie:x", "/rooms/%e2%80%8b", &long] {
         for headers in [&[ANN][..], &[ANN, SSE], &[ANN, ("prefer", "wait=20")]] {
             let answer = get(&app, uri, headers).await;
             assert_eq!(answer.status, 400, "{uri} {headers:?} {}", answer.text());
@@ -164,7 +164,7 @@ async fn from_mount_goes_through_the_mount_of_the_state_on_any_route() {
     tick(&whole.log, 1);
     assert!(get(&app, "/any?offset=-1", &[]).await.text().contains(r#""data":1"#));
     let mut stream = open(&app, "/any?offset=-1", &[SSE]).await;
-    stream.until("data:1").await;
+    stream.until("data: 1").await;
     assert_eq!(readers(&handle.stats()), 1);
     drop(stream);
     assert_eq!(readers(&handle.stats()), 0);
@@ -216,7 +216,7 @@ async fn a_cursor_of_one_transport_goes_on_another() {
     assert!(first.text().contains(&next), "the body has it too");
     tick(&log, 2);
     let mut stream = open(&app, "/events", &[SSE, ("last-event-id", &next)]).await;
-    assert!(!stream.until("data:2").await.contains("data:1"));
+    assert!(!stream.until("data: 2").await.contains("data: 1"));
     let waited = get(&app, "/events", &[("prefer", "wait=20"), ("last-event-id", &next)]).await;
     assert!(waited.text().contains(r#""data":2"#) && !waited.text().contains(r#""data":1"#));
 }

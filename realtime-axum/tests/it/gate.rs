@@ -130,7 +130,7 @@ async fn it_nests_and_merges_beside_other_routes() {
     for uri in ["/api/v1/events", "/fixed", "/nested", "/nested/any/where"] {
         let answer = get(&app, &format!("{uri}?offset=-1"), &[]).await;
         assert!(answer.text().contains(r#""data":1"#), "{uri} {}", answer.text());
-        open(&app, &format!("{uri}?offset=-1"), &[SSE]).await.until("data:1").await;
+        open(&app, &format!("{uri}?offset=-1"), &[SSE]).await.until("data: 1").await;
     }
     assert_eq!(get(&app, "/nosuch", &[SSE]).await.text(), "none here");
     assert_eq!(readers(&handle.stats()), 0);
