@@ -118,13 +118,14 @@ impl FromStr for Cursor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Start {
-    /// `-1`: at the oldest event that is still there. What went before is not a loss: nobody asked for it.
+    /// `-1`: at the oldest event that is still there. What went before is not a loss: nobody asked for it. A hole that
+    /// the producer declared after it is one.
     Earliest,
     /// `now`: at the tail.
     #[default]
     Live,
-    /// `last-n`: so many events before the tail, or as many as are still there. At most
-    /// [`LAST_MAX`](crate::limits::LAST_MAX).
+    /// `last-n`: so many events before the tail, or as many as are still there; 0 is `now`, more than
+    /// [`LAST_MAX`](crate::limits::LAST_MAX) is that many.
     Last(u32),
     /// After a cursor that a client kept.
     After(Cursor),

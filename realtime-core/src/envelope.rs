@@ -133,6 +133,10 @@ pub enum Control {
 }
 
 /// Why a stream ended.
+///
+/// ```
+/// assert_eq!(realtime_core::envelope::EndReason::Drain.as_str(), "drain");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EndReason {
@@ -219,6 +223,16 @@ impl Control {
 }
 
 /// A gap as a JSON object: the data of `$gap` and the member `gap` of a poll's answer.
+///
+/// ```
+/// use realtime_core::{Cursor, Gap, GapReason, envelope};
+///
+/// let gap = Gap::new(GapReason::Epoch, None, Cursor::new(1, 0));
+/// assert_eq!(
+///     envelope::gap(&gap),
+///     r#"{"reason":"epoch","from":null,"to":"0000000000000001.0000000000000000"}"#,
+/// );
+/// ```
 pub fn gap(gap: &Gap) -> String {
     let from = gap.from.map_or("null".to_owned(), |from| format!("\"{from}\""));
     format!(r#"{{"reason":"{}","from":{from},"to":"{}"}}"#, gap.reason.as_str(), gap.to)

@@ -31,6 +31,15 @@ pub struct Event {
 }
 
 /// What an event carries.
+///
+/// ```
+/// use realtime_core::{Event, Payload};
+///
+/// assert_eq!(Event::text("note", "hi")?.payload(), &Payload::Text("hi".into()));
+/// assert_eq!(Event::json("note", "hi")?.payload(), &Payload::Json("\"hi\"".into()));
+/// assert_eq!(Event::binary("note", vec![1, 2])?.payload().bytes().len(), 2);
+/// # Ok::<(), realtime_core::EventError>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Payload {
@@ -114,6 +123,14 @@ impl Event {
     ///
     /// # Errors
     /// The key is empty, longer than [`NAME_BYTES_MAX`](crate::limits::NAME_BYTES_MAX) bytes, or not printable.
+    ///
+    /// ```
+    /// use realtime_core::{Event, Topic};
+    ///
+    /// let price = Event::json("price", &101.5)?.with_topic(Topic::new("price/bonds")?).with_key("DE0001102580")?;
+    /// assert_eq!(price.key(), Some("DE0001102580"));
+    /// # Ok::<(), realtime_core::EventError>(())
+    /// ```
     pub fn with_key(mut self, key: impl AsRef<str>) -> Result<Self, EventError> {
         printable(key.as_ref())?;
         self.key = Some(key.as_ref().into());

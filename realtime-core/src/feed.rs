@@ -49,9 +49,33 @@ pub trait Feed: Stream<Item = Result<Delivery, SourceError>> + Send + 'static {}
 impl<F: Stream<Item = Result<Delivery, SourceError>> + Send + 'static> Feed for F {}
 
 /// A feed of any source.
+///
+/// ```
+/// use futures_util::stream;
+/// use realtime_core::{BoxFeed, Cursor, Delivery};
+///
+/// let feed: BoxFeed = Box::pin(stream::iter([Ok(Delivery::Live(Cursor::new(1, 2)))]));
+/// # drop(feed);
+/// ```
 pub type BoxFeed = Pin<Box<dyn Stream<Item = Result<Delivery, SourceError>> + Send>>;
 
 /// One item of a feed. The order they come in is told at [`Feed`].
+///
+/// ```
+/// use realtime_core::{Cursor, Delivery};
+///
+/// /// The place of a client that has handled this.
+/// fn place(delivery: &Delivery) -> Option<Cursor> {
+///     match delivery {
+///         Delivery::Open(opened) => Some(opened.place()),
+///         Delivery::Events(batch) => Some(batch.cursor()),
+///         Delivery::Gap(gap) => Some(gap.to),
+///         Delivery::Live(cursor) => Some(*cursor),
+///         _ => None,
+///     }
+/// }
+/// assert_eq!(place(&Delivery::Live(Cursor::new(1, 2))), Some(Cursor::new(1, 2)));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Delivery {
@@ -66,6 +90,15 @@ pub enum Delivery {
 }
 
 /// The first delivery: where the reader stands.
+///
+/// ```
+/// use realtime_core::{Cursor, Gap, GapReason, Opened};
+///
+/// let came = Cursor::new(1, 2);
+/// assert_eq!(Opened::new(came).place(), came);
+/// let gap = Gap::new(GapReason::Trimmed, Some(came), Cursor::new(1, 9));
+/// assert_eq!(Opened::new(came).with_gap(gap).place(), Cursor::new(1, 9));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Opened {
@@ -105,6 +138,25 @@ impl Opened {
 }
 
 /// Events that cannot be replayed any more, said in place of them.
+///
+/// ```
+/// use realtime_core::{Delivery, Event, Keep, Log, Source, Start, TopicSet};
+/// # use futures_util::StreamExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+/// let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(1)).build();
+/// let first = log.publish(Event::text("note", "kept for now")?)?;
+/// log.publish(Event::text("note", "the first has to go")?)?;
+/// let third = log.publish(Event::text("note", "and the second")?)?;
+///
+/// let mut feed = log.subscribe(Start::After(first));
+/// let Some(Ok(Delivery::Open(opened))) = feed.next().await else { panic!("a feed opens first") };
+/// let gap = opened.gap.expect("the second is gone");
+/// assert_eq!((gap.from, gap.to), (Some(first), third.at(third.position() - 1)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Gap {
@@ -125,6 +177,12 @@ impl Gap {
 }
 
 /// Why events are gone.
+///
+/// ```
+/// use realtime_core::GapReason;
+///
+/// assert_eq!(GapReason::Overflow.as_str(), "overflow");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum GapReason {

@@ -63,3 +63,8 @@ pub use limits::{Keep, Limits};
 pub use log::{Log, LogBuilder, LogFeed, LogView, ViewFeed};
 pub use source::{BoxSource, Source, SourceExt};
 pub use topic::{Topic, TopicSet};
+
+/// The examples of the README run with those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadMe;

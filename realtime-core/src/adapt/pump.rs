@@ -29,6 +29,8 @@ pub struct PumpError {
 }
 
 /// Why a pump stopped.
+///
+/// See [`PumpError`] for an example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PumpErrorKind {

@@ -58,6 +58,8 @@ impl LogBuilder {
     }
 
     /// The clock that retention by age goes by: the time since some fixed moment. Default: [`Instant`].
+    ///
+    /// It is asked before the log is locked, at each publish and each read; where it goes back, the log's time stands.
     #[must_use]
     pub fn clock(mut self, now: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         self.clock = Some(Clock(Some(Box::new(now))));

@@ -127,6 +127,15 @@ impl Log {
     /// # Errors
     /// The first event that was not taken, as [`publish`](Self::publish) says it. Those before it were:
     /// [`PublishError::taken`] has their cursors; those behind it were not looked at.
+    ///
+    /// ```
+    /// use realtime_core::{Event, Log};
+    ///
+    /// let log = Log::new();
+    /// let cursors = log.publish_all([Event::text("note", "a")?, Event::text("note", "b")?])?;
+    /// assert_eq!(cursors[1], log.tail());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn publish_all(&self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Cursor>, PublishError> {
         let events: Vec<_> = events.into_iter().collect();
         let mut cursors = Vec::with_capacity(events.len());
@@ -153,6 +162,14 @@ impl Log {
     ///
     /// # Errors
     /// The log is closed.
+    ///
+    /// ```
+    /// use realtime_core::Log;
+    ///
+    /// let log = Log::new();
+    /// log.publish_gap()?;                    // the machine that sends us events was away
+    /// # Ok::<(), realtime_core::PublishError>(())
+    /// ```
     pub fn publish_gap(&self) -> Result<Cursor, PublishError> {
         let mut inner = self.shared.inner.lock();
         if inner.state.closed {
@@ -180,6 +197,16 @@ impl Log {
     ///
     /// An ended topic that is later forgotten (see [`Limits::topics_max`](crate::Limits::topics_max)) is a topic
     /// like any other again.
+    ///
+    /// ```
+    /// use realtime_core::{Event, Log, Topic};
+    ///
+    /// let (log, job) = (Log::new(), Topic::new("job/7")?);
+    /// log.publish(Event::json("progress", &100)?.with_topic(job.clone()))?;
+    /// log.close_topic(&job);
+    /// assert!(log.publish(Event::json("progress", &101)?.with_topic(job)).is_err());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn close_topic(&self, topic: &Topic) {
         let mut woken = Vec::new();
         let mut inner = self.shared.inner.lock();
@@ -190,7 +217,18 @@ impl Log {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Readers that now read this topic, by name, by prefix or with all others.
+    /// Readers that now read this topic, by name, by prefix or with all others: feeds that were polled and are not
+    /// dropped.
+    ///
+    /// ```
+    /// use realtime_core::{Log, Source, Start, Topic};
+    ///
+    /// let log = Log::new();
+    /// let feed = log.topic("lobby").subscribe(Start::Live);
+    /// assert_eq!(log.readers(&Topic::new("lobby")?), 0);   // it reads nothing yet
+    /// # drop(feed);
+    /// # Ok::<(), realtime_core::EventError>(())
+    /// ```
     pub fn readers(&self, topic: &Topic) -> usize {
         self.shared.inner.lock().seats.readers(&Some(topic.clone()))
     }
