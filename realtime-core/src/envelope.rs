@@ -72,6 +72,15 @@ pub fn write_event(entry: &Entry, out: &mut Vec<u8>) {
 }
 
 /// Writes a payload as one JSON value: JSON as it is, text as a string, binary as a string of base64.
+///
+/// ```
+/// use realtime_core::{Event, envelope};
+///
+/// let mut out = Vec::new();
+/// envelope::write_payload(Event::text("note", "hi")?.payload(), &mut out);
+/// assert_eq!(out, b"\"hi\"");
+/// # Ok::<(), realtime_core::EventError>(())
+/// ```
 pub fn write_payload(payload: &Payload, out: &mut Vec<u8>) {
     match payload {
         Payload::Json(json) => out.extend_from_slice(json),

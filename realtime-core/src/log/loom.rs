@@ -91,7 +91,7 @@ fn a_publish_finds_two_readers_in_different_lists() {
 
 #[test]
 fn two_publishers_have_one_order() {
-    explore(4, || {
+    explore(3, || {
         let log = log();
         let feed = log.subscribe(Start::Earliest);
         let publishers: Vec<_> = (0..2)
@@ -133,7 +133,7 @@ fn the_end_of_a_topic_finds_whoever_parks() {
 
 #[test]
 fn a_reader_that_goes_takes_nobodys_wake_up() {
-    explore(4, || {
+    explore(3, || {
         let log = log();
         let stays = log.subscribe(Start::Earliest);
         let mut goes = log.subscribe(Start::Live);
