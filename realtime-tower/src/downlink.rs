@@ -113,11 +113,17 @@ impl<F: Feed> Downlink<F> {
             }
             Next::Late | Next::Read => {}
         }
-        if self.permit.poll_told(cx).is_ready() {
+        if self.permit.is_told() {
             return Poll::Ready(self.end(EndReason::Drain, None));
         }
         loop {
             let delivery = match self.feed.as_mut().poll_next(cx) {
+                // A task that waits here for the first time leaves word with the mount; the timer does so by itself.
+                Poll::Pending
+                    if !self.heartbeat.wakes(cx.waker()) && self.permit.poll_told(cx).is_ready() =>
+                {
+                    return Poll::Ready(self.end(EndReason::Drain, None));
+                }
                 Poll::Pending => return self.heartbeat.poll_due(cx).map(|()| Message::Beat(self.place)),
                 Poll::Ready(delivery) => delivery,
             };

@@ -152,6 +152,12 @@ impl Permit {
         if self.seat.told.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// The same for a task that is known already. While the mount does not drain it looks at nothing that is this
+    /// reader's alone.
+    pub(crate) fn is_told(&self) -> bool {
+        self.mount.draining.load(Ordering::Relaxed) && self.seat.told.load(Ordering::Acquire)
+    }
+
     /// Its connection tells when the peer takes nothing, if the host keeps a write deadline.
     pub(crate) fn watch(&mut self, stalled: Option<Stalled>) {
         self.stalled = stalled;

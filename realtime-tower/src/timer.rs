@@ -1,65 +1,109 @@
 //! The one file that touches time.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// A timer that is asked at every event, and mostly leaves it at a look at the clock: with thousands of connections
+/// the runtime's own part of it is far away in memory.
+#[derive(Debug)]
+struct Alarm {
+    sleep: Pin<Box<Sleep>>,
+    ends: Instant,
+    /// Whom `sleep` wakes at `ends`; nobody before it has been polled.
+    wakes: Option<Waker>,
+}
+
+impl Alarm {
+    fn at(ends: Instant) -> Self {
+        Self { sleep: Box::pin(sleep_until(ends)), ends, wakes: None }
+    }
+
+    fn restart(&mut self, ends: Instant) {
+        (self.ends, self.wakes) = (ends, None);
+        self.sleep.as_mut().reset(ends);
+    }
+
+    fn wakes(&self, waker: &Waker) -> bool {
+        self.wakes.as_ref().is_some_and(|known| known.will_wake(waker))
+    }
+
+    fn poll(&mut self, now: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.wakes(cx.waker()) {
+            self.wakes = Some(cx.waker().clone());
+        } else if now < self.ends {
+            return Poll::Pending;
+        }
+        self.sleep.as_mut().poll(cx)
+    }
+}
+
 /// Comes due when nothing was sent for a while.
 #[derive(Debug)]
 pub(crate) struct Heartbeat {
-    sleep: Pin<Box<Sleep>>,
+    alarm: Alarm,
     every: Duration,
     last: Instant,
+    is_touched: bool,
 }
 
 impl Heartbeat {
     pub(crate) fn new(every: Duration) -> Self {
         let last = Instant::now();
-        Self { sleep: Box::pin(sleep_until(after(last, every))), every, last }
+        Self { alarm: Alarm::at(after(last, every)), every, last, is_touched: false }
     }
 
     pub(crate) fn every(&self) -> Duration {
         self.every
     }
 
-    /// Something was sent. The timer itself is left alone: it looks again when it fires.
+    /// Something was sent: when, the next poll says. The timer itself is left alone; it looks again when it fires.
     pub(crate) fn touched(&mut self) {
-        self.last = Instant::now();
+        self.is_touched = true;
+    }
+
+    /// Whether it is this task that it wakes.
+    pub(crate) fn wakes(&self, waker: &Waker) -> bool {
+        self.alarm.wakes(waker)
     }
 
     /// Ready when nothing was sent for the whole pause; the next pause begins then.
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut now = Instant::now();
+        if std::mem::take(&mut self.is_touched) {
+            self.last = now;
+        }
         loop {
-            ready!(self.sleep.as_mut().poll(cx));
-            let now = Instant::now();
+            ready!(self.alarm.poll(now, cx));
+            now = Instant::now();
             let due = after(self.last, self.every);
             if due <= now {
                 self.last = now;
-                self.sleep.as_mut().reset(after(now, self.every));
+                self.alarm.restart(after(now, self.every));
                 return Poll::Ready(());
             }
-            self.sleep.as_mut().reset(due);
+            self.alarm.restart(due);
         }
     }
 }
 
 /// Comes due once.
 #[derive(Debug)]
-pub(crate) struct Deadline(Pin<Box<Sleep>>);
+pub(crate) struct Deadline(Alarm);
 
 impl Deadline {
     pub(crate) fn after(pause: Duration) -> Self {
-        Self(Box::pin(sleep_until(after(Instant::now(), pause))))
+        Self(Alarm::at(after(Instant::now(), pause)))
     }
 
     pub(crate) fn restart(&mut self, pause: Duration) {
-        self.0.as_mut().reset(after(Instant::now(), pause));
+        self.0.restart(after(Instant::now(), pause));
     }
 
     pub(crate) fn poll_due(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
+        self.0.poll(Instant::now(), cx)
     }
 }
 
@@ -108,6 +152,22 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 16);
         poll_fn(|cx| heartbeat.poll_due(cx)).await;
         assert_eq!(start.elapsed().as_secs(), 26);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_wakes_the_task_that_asked_last() {
+        let mut elsewhere = Context::from_waker(Waker::noop());
+        let mut heartbeat = Heartbeat::new(Duration::from_secs(10));
+        let mut deadline = Deadline::after(Duration::from_secs(10));
+        for _ in 0..2 {
+            assert!(heartbeat.poll_due(&mut elsewhere).is_pending());
+            assert!(deadline.poll_due(&mut elsewhere).is_pending());
+        }
+        // Time moves on by itself only where somebody waits for it.
+        poll_fn(|cx| heartbeat.poll_due(cx)).await;
+        deadline.restart(Duration::from_secs(1));
+        poll_fn(|cx| deadline.poll_due(cx)).await;
+        assert!(deadline.poll_due(&mut elsewhere).is_ready(), "it stays due");
     }
 
     #[test]

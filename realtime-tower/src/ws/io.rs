@@ -85,6 +85,10 @@ impl Io {
             used += 1;
         }
         let slices = &slices[..used];
+        if let ([only], Self::Tcp(tcp)) = (slices, &mut *self) {
+            // The kernel has less to do for one buffer than for a list of one.
+            return Pin::new(tcp).poll_write(cx, only);
+        }
         match self {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
             Self::Host(io) => Pin::new(io).poll_write_vectored(cx, slices),

@@ -11,7 +11,10 @@ use super::io::Io;
 /// Frames on their way out.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
-    frames: VecDeque<Bytes>,
+    /// The first stands here and not in a queue: one event at a time then takes no allocation.
+    first: Option<Bytes>,
+    /// What follows it; empty when there is none.
+    rest: VecDeque<Bytes>,
     bytes: usize,
     /// Whether the first frame has been written in part: then nothing may come before its rest.
     is_begun: bool,
@@ -28,7 +31,10 @@ impl Outbox {
     pub(super) fn push(&mut self, frame: Bytes) {
         if !self.is_closed {
             self.bytes += frame.len();
-            self.frames.push_back(frame);
+            match self.first {
+                None => self.first = Some(frame),
+                Some(_) => self.rest.push_back(frame),
+            }
         }
     }
 
@@ -47,19 +53,20 @@ impl Outbox {
     /// A Close at once: what waits is dropped, but for the rest of a frame that has begun.
     pub(super) fn close_now(&mut self, frame: Bytes) {
         if !self.is_closed {
-            self.frames.truncate(self.is_begun.into());
+            self.first.take_if(|_| !self.is_begun);
+            self.rest.clear();
             self.pong = None;
-            self.bytes = self.frames.iter().map(Bytes::len).sum();
+            self.bytes = self.first.as_ref().map_or(0, Bytes::len);
             self.close(frame);
         }
     }
 
     pub(super) fn has_room(&self) -> bool {
-        !self.is_closed && self.frames.len() < FRAMES && self.bytes < BYTES
+        !self.is_closed && self.rest.len() < FRAMES - 1 && self.bytes < BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.pong.is_none()
+        self.first.is_none() && self.pong.is_none()
     }
 
     /// Writes all there is. Returns the bytes that went out before it had to wait, or all of them.
@@ -72,9 +79,11 @@ impl Outbox {
         while !self.is_empty() {
             if let Some(pong) = self.pong.take_if(|_| !self.is_begun) {
                 self.bytes += pong.len();
-                self.frames.push_front(pong);
+                if let Some(first) = self.first.replace(pong) {
+                    self.rest.push_front(first);
+                }
             }
-            let written = ready!(io.poll_write(cx, self.frames.iter()))?;
+            let written = ready!(io.poll_write(cx, self.first.iter().chain(&self.rest)))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -82,20 +91,20 @@ impl Outbox {
             self.took(written);
         }
         // An idle connection holds no buffer.
-        self.frames = VecDeque::new();
+        self.rest = VecDeque::new();
         io.poll_flush(cx)
     }
 
     fn took(&mut self, mut written: usize) {
         self.bytes -= written;
-        while let Some(first) = self.frames.front_mut() {
+        while let Some(first) = &mut self.first {
             if written < first.len() {
                 first.advance(written);
                 self.is_begun |= written > 0;
                 return;
             }
             written -= first.len();
-            self.frames.pop_front();
+            self.first = self.rest.pop_front();
             self.is_begun = false;
         }
     }

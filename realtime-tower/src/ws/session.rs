@@ -115,8 +115,9 @@ impl<F: Feed, U: Uplink> Session<F, U> {
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
         let mut moved = self.take_in();
         moved |= self.reply(cx);
-        moved |= self.gather(cx);
-        moved |= self.write(cx)?;
+        let has_more = self.gather(cx);
+        // What was written asks for another turn only where something waited for the room.
+        moved |= self.write(cx)? && has_more;
         moved |= self.hang_up(cx)?;
         if self.phase == Phase::Done && self.outbox.is_empty() {
             return Ok(Turn::Over);
@@ -239,14 +240,13 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         moved
     }
 
-    /// Takes what the downlink has, as long as the outbox has room.
+    /// Takes what the downlink has, as long as the outbox has room. Whether there may be more.
     fn gather(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut moved = false;
-        while self.phase == Phase::Open
-            && self.outbox.has_room()
-            && let Poll::Ready(message) = self.downlink.poll_message(cx)
-        {
-            moved = true;
+        while self.phase == Phase::Open {
+            if !self.outbox.has_room() {
+                return true;
+            }
+            let Poll::Ready(message) = self.downlink.poll_message(cx) else { return false };
             match message {
                 Message::Events(batch) => {
                     let (format, encode) = frames::of(self.mode);
@@ -261,7 +261,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 Message::End(end) => self.end(&end),
             }
         }
-        moved
+        false
     }
 
     fn say(&mut self, control: &Control) {
