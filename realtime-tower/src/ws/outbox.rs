@@ -24,6 +24,9 @@ pub(super) struct Outbox {
 const FRAMES: usize = 64;
 const BYTES: usize = 64 * 1024;
 
+/// Frames for which an idle connection keeps room: what one turn makes of a live event, 128 bytes.
+const FRAMES_KEPT: usize = 4;
+
 impl Outbox {
     pub(super) fn push(&mut self, frame: Bytes) {
         if !self.is_closed {
@@ -81,8 +84,8 @@ impl Outbox {
             *wrote += written;
             self.took(written);
         }
-        // An idle connection holds no buffer.
-        self.frames = VecDeque::new();
+        // An idle connection holds next to nothing; room for a few stays, or every event would cost an allocation.
+        self.frames.shrink_to(FRAMES_KEPT);
         io.poll_flush(cx)
     }
 
