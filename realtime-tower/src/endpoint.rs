@@ -6,6 +6,7 @@
 //! ```
 
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::request::Parts;
@@ -37,7 +38,7 @@ pub struct Endpoint<T> {
 /// A request that has passed everything that comes before its source.
 #[derive(Debug)]
 pub struct Admitted {
-    pub(crate) kind: Kind,
+    pub(crate) kind: Box<Kind>,
     extensions: Arc<Extensions>,
 }
 
@@ -47,6 +48,13 @@ pub(crate) enum Kind {
     Head { transport: usize, ask: Ask },
     Read { transport: usize, ask: Ask, permit: Permit, upgrade: Option<Upgrade>, start: Start, resumed: bool },
     Send { name: Option<String> },
+}
+
+/// What is left to be done once there is a source.
+enum Step<'a, F, U> {
+    Done(Response<Body>),
+    Receive(Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>),
+    Read(usize, Box<Visit<F, U>>),
 }
 
 impl<T: Transports> Endpoint<T> {
@@ -99,7 +107,7 @@ impl<T: Transports> Endpoint<T> {
             self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
             let name = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
-                kind: Kind::Send { name },
+                kind: Box::new(Kind::Send { name }),
                 extensions: Arc::new(parts.extensions.clone()),
             });
         }
@@ -125,13 +133,13 @@ impl<T: Transports> Endpoint<T> {
         let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
         let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
         if *method == Method::HEAD {
-            return Ok(Admitted { kind: Kind::Head { transport, ask }, extensions });
+            return Ok(Admitted { kind: Box::new(Kind::Head { transport, ask }), extensions });
         }
         match self.mount.admit(transport) {
             Ok(mut permit) => {
                 permit.watch(parts.extensions.get::<Stalled>().cloned());
                 let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
-                Ok(Admitted { kind, extensions })
+                Ok(Admitted { kind: Box::new(kind), extensions })
             }
             Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
         }
@@ -147,36 +155,53 @@ impl<T: Transports> Endpoint<T> {
     }
 
     /// Answers an admitted request from its source. `body` is read for a message only.
-    pub async fn answer<S, U, B>(&self, admitted: Admitted, body: B, source: S, uplink: U) -> Response<Body>
+    pub fn answer<'a, S, U, B>(
+        &'a self,
+        admitted: Admitted,
+        body: B,
+        source: S,
+        uplink: U,
+    ) -> impl Future<Output = Response<Body>> + Send + use<'a, T, S, U, B>
     where
         S: Source,
         U: Uplink,
-        B: HttpBody + Send,
+        B: HttpBody + Send + 'a,
         B::Data: Send,
     {
         let Admitted { kind, extensions } = admitted;
-        finished(match kind {
+        // Taken apart before there is a future: what is moved into one stays in it for as long as it is parked.
+        let step = match *kind {
             Kind::Head { transport, ask } => {
                 let head = self.transports.head(transport, &ask);
-                if head.body().is_end_stream() { head.map(|_| Body::unsaid()) } else { head }
+                let is_empty = head.body().is_end_stream();
+                Step::Done(if is_empty { head.map(|_| Body::unsaid()) } else { head })
             }
             // Whether a handler takes messages may be known only now.
-            Kind::Send { .. } if !uplink.is_there() => reject::method(&self.methods(false)),
+            Kind::Send { .. } if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
             Kind::Send { name } => {
                 drop(source);
-                receive::receive(body, name, extensions, uplink, &self.mount.config).await
+                Step::Receive(Box::pin(receive::receive(body, name, extensions, uplink, &self.mount.config)))
             }
             Kind::Read { transport, ask, permit, upgrade, start, resumed } => {
-                drop(body);
                 let feed = Box::pin(source.subscribe(start));
-                drop(source);
                 let visit = Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
-                self.read(transport, visit).await
+                Step::Read(transport, Box::new(visit))
             }
-        })
+        };
+        async move {
+            finished(match step {
+                Step::Done(response) => response,
+                Step::Receive(received) => received.await,
+                Step::Read(transport, visit) => self.read(transport, visit).await,
+            })
+        }
     }
 
-    async fn read<F: Feed, U: Uplink>(&self, transport: usize, mut visit: Visit<F, U>) -> Response<Body> {
+    async fn read<F: Feed, U: Uplink>(
+        &self,
+        transport: usize,
+        mut visit: Box<Visit<F, U>>,
+    ) -> Response<Body> {
         let first =
             within(self.mount.config.source_wait, poll_fn(|cx| visit.feed.as_mut().poll_next(cx))).await;
         match first {

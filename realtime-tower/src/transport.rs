@@ -55,7 +55,7 @@ pub trait Transport: sealed::Sealed + Send + Sync + 'static {
     fn away(&self, ask: &Ask, away: Away, retry: Duration) -> Response<Body>;
 
     /// Answers.
-    fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> impl Future<Output = Answer> + Send;
+    fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> impl Future<Output = Answer> + Send;
 }
 
 pub(crate) mod sealed {
@@ -74,6 +74,14 @@ pub struct Visit<F, U> {
     pub(crate) permit: Permit,
     pub(crate) upgrade: Option<Upgrade>,
     pub(crate) extensions: Arc<Extensions>,
+}
+
+impl<F, U> Visit<F, U> {
+    /// Out of its box, which is gone then: taken apart in place, it would stay for as long as its name does.
+    #[expect(clippy::boxed_local, reason = "the box is what it is about")]
+    pub(crate) fn unboxed(self: Box<Self>) -> Self {
+        *self
+    }
 }
 
 impl<F: Feed, U> Visit<F, U> {
@@ -150,7 +158,7 @@ pub trait Transports: sealed::Sealed + Send + Sync + 'static {
     fn answer<F: Feed, U: Uplink>(
         &self,
         index: usize,
-        visit: Visit<F, U>,
+        visit: Box<Visit<F, U>>,
     ) -> impl Future<Output = Answer> + Send;
 }
 
@@ -223,7 +231,7 @@ macro_rules! transports {
                 }
             }
 
-            async fn answer<F: Feed, U: Uplink>(&self, index: usize, visit: Visit<F, U>) -> Answer {
+            async fn answer<F: Feed, U: Uplink>(&self, index: usize, visit: Box<Visit<F, U>>) -> Answer {
                 match index {
                     $($i => self.$i.answer(visit).await,)*
                     _ => self.$l.answer(visit).await,

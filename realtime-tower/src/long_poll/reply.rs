@@ -65,8 +65,8 @@ impl Transport for LongPollTransport {
         reject::away(away.detail(), retry)
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
-        let Visit { ask, mut feed, opened, resumed, permit, uplink, extensions, .. } = visit;
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
+        let Visit { ask, mut feed, opened, resumed, permit, uplink, extensions, .. } = visit.unboxed();
         let Some(opened) = opened else {
             return reject::away(Away::Source.detail(), permit.config().retry).into();
         };

@@ -47,8 +47,8 @@ impl Transport for PollTransport {
         reject::away(away.detail(), retry)
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
-        let Visit { ask, mut feed, opened, resumed, permit, .. } = visit;
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
+        let Visit { ask, mut feed, opened, resumed, permit, .. } = visit.unboxed();
         let Some(opened) = opened else {
             return reject::away(Away::Source.detail(), permit.config().retry).into();
         };

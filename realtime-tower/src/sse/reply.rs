@@ -75,7 +75,7 @@ impl Transport for SseTransport {
         response
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
         if let Some(opened) = visit.opened.filter(is_at_end) {
             // A browser stops for good at a 204: there is nothing to come back for.
             observe::connected(&visit.permit, &opened, visit.resumed);

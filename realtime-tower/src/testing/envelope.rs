@@ -61,6 +61,13 @@ struct ErrorData {
     title: String,
 }
 
+impl Envelope<'_> {
+    /// Whether it is of this name.
+    pub(super) fn is(&self, name: &str) -> bool {
+        self.event.as_deref() == Some(name)
+    }
+}
+
 /// One whole message of `realtime.v1`.
 pub(super) fn message(text: &str) -> Result<Message, Unexpected> {
     let envelope: Envelope<'_> = read(text)?;

@@ -136,17 +136,18 @@ impl SseReader {
             return Ok((block.is_commented || id.is_some()).then_some(Message::Ping(id)));
         };
         let name = block.event.filter(|name| !name.is_empty()).unwrap_or_else(|| DEFAULT_NAME.to_owned());
-        if name.starts_with('$') {
-            return envelope::control(&name, id, &data).map(Some);
+        // A mount may have whole envelopes for data: then the block's id stands in it once more.
+        let envelope = serde_json::from_str::<Envelope<'_>>(&data).ok().filter(|inner| inner.id == block.id);
+        match envelope {
+            Some(control) if name.starts_with('$') && control.is(&name) => envelope::message(&data).map(Some),
+            Some(event) if id.is_some() => {
+                envelope::event(event, id).map(|event| Some(Message::Event(event)))
+            }
+            _ if name.starts_with('$') => envelope::control(&name, id, &data).map(Some),
+            _ => {
+                let data = Data::Text(data);
+                Ok(Some(Message::Event(Event { id, name, topic: None, key: None, data })))
+            }
         }
-        // A mount may have whole envelopes for data: then the id stands in it once more.
-        if let Ok(event) = serde_json::from_str::<Envelope<'_>>(&data)
-            && event.id.is_some()
-            && event.id == block.id
-        {
-            return envelope::event(event, id).map(|event| Some(Message::Event(event)));
-        }
-        let data = Data::Text(data);
-        Ok(Some(Message::Event(Event { id, name, topic: None, key: None, data })))
     }
 }

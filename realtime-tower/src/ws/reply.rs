@@ -66,7 +66,7 @@ impl Transport for WebSocketTransport {
         reject::away(away.detail(), retry)
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, mut visit: Visit<F, U>) -> Answer {
+    async fn answer<F: Feed, U: Uplink>(&self, mut visit: Box<Visit<F, U>>) -> Answer {
         let Handshake { accept, protocol } = match handshake(&visit.ask) {
             Ok(handshake) => handshake,
             Err(response) => return (*response).into(),
@@ -96,24 +96,33 @@ impl Transport for WebSocketTransport {
     }
 }
 
-/// Subscribed before the 101 goes out: what is published in between is in the feed.
-fn session<F: Feed, U: Uplink>(
+/// Subscribed before the 101 goes out: what is published in between is in the feed. The visit stays in its box until
+/// there is a connection, so that the session has its parts once and not twice.
+async fn session<F: Feed, U: Uplink>(
     upgrade: Upgrade,
-    visit: Visit<F, U>,
+    visit: Box<Visit<F, U>>,
     mode: Mode,
     config: WebSocketConfig,
-) -> impl Future<Output = ()> + Send {
-    let (downlink, rest) = visit.downlink(config.heartbeat);
+) {
+    let (io, sent): (_, Bytes) = match io::connection(upgrade).await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::debug!(error = %error, "the connection was not given away");
+            return;
+        }
+    };
+    let mut session = open(io, sent, visit, mode, config);
+    std::future::poll_fn(|cx| session.poll_over(cx)).await;
+}
+
+fn open<F: Feed, U: Uplink>(
+    io: io::Io,
+    sent: Bytes,
+    visit: Box<Visit<F, U>>,
+    mode: Mode,
+    config: WebSocketConfig,
+) -> Session<F, U> {
+    let (downlink, rest) = visit.unboxed().downlink(config.heartbeat);
     let messages = Messages::new(rest.uplink, rest.extensions, mode);
-    async move {
-        let (io, sent): (_, Bytes) = match io::connection(upgrade).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                tracing::debug!(error = %error, "the connection was not given away");
-                return;
-            }
-        };
-        let mut session = Session::new(io, sent, downlink, messages, mode, config);
-        std::future::poll_fn(|cx| session.poll_over(cx)).await;
-    }
+    Session::new(io, sent, downlink, messages, mode, config)
 }
