@@ -17,10 +17,51 @@ use crate::ws_frames::Mode;
 fn malformed() -> Vec<String> {
     let good = at(1);
     let mut all: Vec<String> = [
-        "0", "1", "-0", "-2", "+5", "1e9", "00", "null", "undefined", "*", "1,2", "1:0", "1.5", "NaN", "now%20", "%20now", "Now",
-        "%2D1x", "last-", "last-0", "last-01", "last-10001", "last--1", "last-1e3", "last-99999999999999999999",
-        "%00", "%0D%0A", "%C3%A4", "%EF%BB%BF-1", "%E2%80%AE", "%FF", "%F0%9F%92%A9", "....", "~~~~", "-1,-1", "now,now",
-        "../../etc/passwd", "%3Cscript%3E", "'%20OR%201=1--", "%7B%7D", "%5B%5D", "1523799472:0", "1523799472:-1", "%2B", "%20",
+        "0",
+        "1",
+        "-0",
+        "-2",
+        "+5",
+        "1e9",
+        "00",
+        "null",
+        "undefined",
+        "*",
+        "1,2",
+        "1:0",
+        "1.5",
+        "NaN",
+        "now%20",
+        "%20now",
+        "Now",
+        "%2D1x",
+        "last-",
+        "last-0",
+        "last-01",
+        "last-10001",
+        "last--1",
+        "last-1e3",
+        "last-99999999999999999999",
+        "%00",
+        "%0D%0A",
+        "%C3%A4",
+        "%EF%BB%BF-1",
+        "%E2%80%AE",
+        "%FF",
+        "%F0%9F%92%A9",
+        "....",
+        "~~~~",
+        "-1,-1",
+        "now,now",
+        "../../etc/passwd",
+        "%3Cscript%3E",
+        "'%20OR%201=1--",
+        "%7B%7D",
+        "%5B%5D",
+        "1523799472:0",
+        "1523799472:-1",
+        "%2B",
+        "%20",
     ]
     .map(str::to_owned)
     .to_vec();
@@ -54,9 +95,18 @@ async fn a_malformed_cursor_is_400_on_every_transport() {
             let mount = Mount::new();
             mount.publish(1..=3);
             let path = format!("/events?offset={text}");
-            for headers in [&[][..], &[("prefer", "wait=20")], &[("accept", "text/event-stream")], &[("accept", "application/x-ndjson")]] {
+            for headers in [
+                &[][..],
+                &[("prefer", "wait=20")],
+                &[("accept", "text/event-stream")],
+                &[("accept", "application/x-ndjson")],
+            ] {
                 let answer = mount.get(&path, headers).await;
-                assert_eq!((answer.status, answer.media()), (400, Some("application/problem+json")), "{text:.60}");
+                assert_eq!(
+                    (answer.status, answer.media()),
+                    (400, Some("application/problem+json")),
+                    "{text:.60}"
+                );
             }
             assert_eq!(mount.shaken(&Lines::v1(&path)).await.0, 400, "{text:.60}");
             assert_eq!((mount.made(), mount.readers()), (0, 0));
@@ -82,7 +132,10 @@ async fn a_malformed_cursor_is_400_on_every_transport() {
     }
     case_async("A-12", "a header of bytes above 0x7F, and of UTF-16", async {
         for value in [&b"\xFF\xFE"[..], b"-\xC2\xA01", b"1\x80"] {
-            assert_eq!(Mount::new().ask(Method::GET, "/events", &[("last-event-id", value)]).await.status, 400);
+            assert_eq!(
+                Mount::new().ask(Method::GET, "/events", &[("last-event-id", value)]).await.status,
+                400
+            );
         }
     })
     .await;
@@ -109,11 +162,16 @@ async fn a_cursor_that_is_well_formed_is_a_gap_or_resumed_never_silence() {
         for transport in Transport::ALL {
             case_async("A-12", &format!("{what}: a gap, by {transport:?}"), async {
                 let mount = forgetful();
-                let mut reader = Reader::connect(transport, &mount.target(), Place::After(came.clone())).await;
+                let mut reader =
+                    Reader::connect(transport, &mount.target(), Place::After(came.clone())).await;
                 let seen = reader.collect_until(Seen::caught_up).await;
-                let gap = seen.iter().find_map(|seen| if let Seen::Gap(gap) = seen { Some(gap) } else { None });
+                let gap =
+                    seen.iter().find_map(|seen| if let Seen::Gap(gap) = seen { Some(gap) } else { None });
                 let gap = gap.unwrap_or_else(|| panic!("no gap in {seen:?}"));
-                assert_eq!((gap.reason.as_str(), gap.from.as_deref(), &gap.to), (reason, Some(came.as_str()), &to));
+                assert_eq!(
+                    (gap.reason.as_str(), gap.from.as_deref(), &gap.to),
+                    (reason, Some(came.as_str()), &to)
+                );
                 let ids: Vec<_> = seen.iter().filter_map(|seen| seen.event()?.id.clone()).collect();
                 assert_eq!(ids, (7..=10).map(at).collect::<Vec<_>>(), "all that is retained");
             })
@@ -121,14 +179,18 @@ async fn a_cursor_that_is_well_formed_is_a_gap_or_resumed_never_silence() {
         }
     }
     for transport in Transport::ALL {
-        twin_async("A-12", &format!("within what is retained: resumed without a gap, by {transport:?}"), async {
-            let mount = forgetful();
-            let mut reader = Reader::connect(transport, &mount.target(), Place::After(at(8))).await;
-            let seen = reader.collect_until(Seen::caught_up).await;
-            assert!(!seen.iter().any(|seen| matches!(seen, Seen::Gap(_))), "{seen:?}");
-            let ids: Vec<_> = seen.iter().filter_map(|seen| seen.event()?.id.clone()).collect();
-            assert_eq!(ids, [at(9), at(10)]);
-        })
+        twin_async(
+            "A-12",
+            &format!("within what is retained: resumed without a gap, by {transport:?}"),
+            async {
+                let mount = forgetful();
+                let mut reader = Reader::connect(transport, &mount.target(), Place::After(at(8))).await;
+                let seen = reader.collect_until(Seen::caught_up).await;
+                assert!(!seen.iter().any(|seen| matches!(seen, Seen::Gap(_))), "{seen:?}");
+                let ids: Vec<_> = seen.iter().filter_map(|seen| seen.event()?.id.clone()).collect();
+                assert_eq!(ids, [at(9), at(10)]);
+            },
+        )
         .await;
     }
 }
@@ -138,12 +200,34 @@ async fn every_refusal_is_finished() {
     let json = ("content-type", "application/json");
     for (what, lines, status) in [
         ("a bad cursor", Lines::get("/events?offset=x"), 400),
-        ("a bad cursor for a stream", Lines::get("/events?offset=x").with("Accept", "text/event-stream"), 400),
+        (
+            "a bad cursor for a stream",
+            Lines::get("/events?offset=x").with("Accept", "text/event-stream"),
+            400,
+        ),
         ("nothing acceptable", Lines::get("/events").with("Accept", "image/png"), 406),
         ("a wrong method", Lines::get("/events").first("DELETE /events HTTP/1.1"), 405),
-        ("another type", Lines::get("/events").first("POST /events HTTP/1.1").with("Content-Length", "0"), 415),
-        ("an empty message", Lines::get("/events").first("POST /events HTTP/1.1").with(json.0, json.1).with("Content-Length", "0"), 400),
-        ("a foreign page's message", Lines::get("/events").first("POST /events HTTP/1.1").with("Origin", "https://evil.example").with("Content-Length", "0"), 403),
+        (
+            "another type",
+            Lines::get("/events").first("POST /events HTTP/1.1").with("Content-Length", "0"),
+            415,
+        ),
+        (
+            "an empty message",
+            Lines::get("/events")
+                .first("POST /events HTTP/1.1")
+                .with(json.0, json.1)
+                .with("Content-Length", "0"),
+            400,
+        ),
+        (
+            "a foreign page's message",
+            Lines::get("/events")
+                .first("POST /events HTTP/1.1")
+                .with("Origin", "https://evil.example")
+                .with("Content-Length", "0"),
+            403,
+        ),
         ("a foreign page's WebSocket", Lines::v1("/events").with("Origin", "https://evil.example"), 403),
         ("a broken handshake", Lines::v1("/events").without("Sec-WebSocket-Key"), 400),
         ("another version", Lines::v1("/events").with("Sec-WebSocket-Version", "8"), 426),
@@ -180,31 +264,38 @@ async fn what_is_too_big_or_badly_named_is_said_where_it_happens() {
     twin_async("A-08", "a message of just the limit", async {
         let mut raw = Mode::Bare.open(&Mount::new()).await;
         raw.send(frame(0x82, vec![1; Config::default().message_bytes_max])).await;
-        assert_eq!(raw.frame().await.map(|frame| frame.payload.len()), Some(Config::default().message_bytes_max));
+        assert_eq!(
+            raw.frame().await.map(|frame| frame.payload.len()),
+            Some(Config::default().message_bytes_max)
+        );
     })
     .await;
-    case_async("A-14", "CR, LF, NUL, bidi and a leading $ in a name or topic: typed, at the publisher", async {
-        for (name, kind) in [
-            ("a\rb", EventErrorKind::Unprintable),
-            ("a\nb", EventErrorKind::Unprintable),
-            ("a\0b", EventErrorKind::Unprintable),
-            ("a\u{202E}b", EventErrorKind::Unprintable),
-            ("a\u{200B}b", EventErrorKind::Unprintable),
-            ("a\u{1b}[0m", EventErrorKind::Unprintable),
-            ("", EventErrorKind::Empty),
-        ] {
-            assert_eq!(Event::text(name, "x").expect_err("refused").kind(), kind);
-            assert_eq!(Topic::new(name).expect_err("refused").kind(), kind);
-        }
-        assert_eq!(Event::text("$end", "x").expect_err("refused").kind(), EventErrorKind::Reserved);
-        let long = "x".repeat(129);
-        assert_eq!(Event::text(long.clone(), "x").expect_err("refused").kind(), EventErrorKind::TooLong);
-        assert_eq!(Topic::new(&long).expect_err("refused").kind(), EventErrorKind::TooLong);
-        assert!(Event::text("x".repeat(128), "x").is_ok() && Topic::new("x".repeat(128)).is_ok());
-        let log = crate::mount::log();
-        let huge = Event::text("t", "x".repeat((1 << 20) + 1)).expect("an event");
-        assert_eq!(log.publish(huge).expect_err("refused").kind(), PublishErrorKind::TooBig);
-    })
+    case_async(
+        "A-14",
+        "CR, LF, NUL, bidi and a leading $ in a name or topic: typed, at the publisher",
+        async {
+            for (name, kind) in [
+                ("a\rb", EventErrorKind::Unprintable),
+                ("a\nb", EventErrorKind::Unprintable),
+                ("a\0b", EventErrorKind::Unprintable),
+                ("a\u{202E}b", EventErrorKind::Unprintable),
+                ("a\u{200B}b", EventErrorKind::Unprintable),
+                ("a\u{1b}[0m", EventErrorKind::Unprintable),
+                ("", EventErrorKind::Empty),
+            ] {
+                assert_eq!(Event::text(name, "x").expect_err("refused").kind(), kind);
+                assert_eq!(Topic::new(name).expect_err("refused").kind(), kind);
+            }
+            assert_eq!(Event::text("$end", "x").expect_err("refused").kind(), EventErrorKind::Reserved);
+            let long = "x".repeat(129);
+            assert_eq!(Event::text(long.clone(), "x").expect_err("refused").kind(), EventErrorKind::TooLong);
+            assert_eq!(Topic::new(&long).expect_err("refused").kind(), EventErrorKind::TooLong);
+            assert!(Event::text("x".repeat(128), "x").is_ok() && Topic::new("x".repeat(128)).is_ok());
+            let log = crate::mount::log();
+            let huge = Event::text("t", "x".repeat((1 << 20) + 1)).expect("an event");
+            assert_eq!(log.publish(huge).expect_err("refused").kind(), PublishErrorKind::TooBig);
+        },
+    )
     .await;
     case_async("A-24", "a refusal for want of room loses no place, on any transport", async {
         let mount = Mount::with(Config { readers_max: 1, ..Config::default() });

@@ -43,7 +43,9 @@ async fn of(host: &Host, method: Method, path: &str, headers: &[(&str, &str)]) -
 
 #[tokio::test(start_paused = true)]
 async fn credentials_never_meet_a_wildcard() {
-    for (what, origin) in [("a foreign origin", EVIL), ("null", "null"), ("one that ends alike", "https://evilapp.example")] {
+    for (what, origin) in
+        [("a foreign origin", EVIL), ("null", "null"), ("one that ends alike", "https://evilapp.example")]
+    {
         case_async("P-CO-01", &format!("{what} is told of no access"), async {
             for headers in [&[][..], &[("accept", "application/x-ndjson")], &[("prefer", "wait=1")]] {
                 let headers = [&[("origin", origin), ("cookie", "session=1")][..], headers].concat();
@@ -65,12 +67,16 @@ async fn credentials_never_meet_a_wildcard() {
         }
     })
     .await;
-    case_async("P-CO-01", "the mount itself lets nobody in: without a layer there is no such header", async {
-        let mount = Mount::new();
-        let answer = mount.get("/events", &[("origin", EVIL)]).await;
-        let ours = answer.headers.keys().filter(|name| name.as_str().starts_with("access-control-allow"));
-        assert_eq!((answer.status, ours.count()), (200, 0));
-    })
+    case_async(
+        "P-CO-01",
+        "the mount itself lets nobody in: without a layer there is no such header",
+        async {
+            let mount = Mount::new();
+            let answer = mount.get("/events", &[("origin", EVIL)]).await;
+            let ours = answer.headers.keys().filter(|name| name.as_str().starts_with("access-control-allow"));
+            assert_eq!((answer.status, ours.count()), (200, 0));
+        },
+    )
     .await;
 }
 
@@ -97,8 +103,11 @@ async fn a_page_can_read_the_cursor_headers() {
     }
     case_async("P-CO-02", "a preflight allows what a client of ours sends, and lasts", async {
         let asked = SENT.join(",");
-        let preflight =
-            [("origin", APP), ("access-control-request-method", "GET"), ("access-control-request-headers", &asked)];
+        let preflight = [
+            ("origin", APP),
+            ("access-control-request-method", "GET"),
+            ("access-control-request-headers", &asked),
+        ];
         let answer = of(&behind_cors(), Method::OPTIONS, "/events", &preflight).await;
         assert!(answer.status < 300);
         let allowed = answer.list("access-control-allow-headers");
@@ -155,10 +164,26 @@ fn origins() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, bool)> {
         ("two origins", vec![("origin", "http://realtime.test"), ("origin", EVIL), cookie], false),
         ("two origins in one line", with("http://realtime.test, https://evil.example"), false),
         ("a space in front", with("https://evil.example http://realtime.test"), false),
-        ("X-Forwarded-Host of nobody we named", vec![("origin", EVIL), ("x-forwarded-host", "evil.example"), cookie], false),
-        ("a sibling that says it is same-site", vec![("origin", "http://blog.realtime.test"), ("sec-fetch-site", "same-site"), cookie], false),
-        ("no origin, but a browser's word that it is from elsewhere", vec![("sec-fetch-site", "cross-site")], false),
-        ("no origin, but a browser's word that it is a sibling", vec![("sec-fetch-site", "same-site")], false),
+        (
+            "X-Forwarded-Host of nobody we named",
+            vec![("origin", EVIL), ("x-forwarded-host", "evil.example"), cookie],
+            false,
+        ),
+        (
+            "a sibling that says it is same-site",
+            vec![("origin", "http://blog.realtime.test"), ("sec-fetch-site", "same-site"), cookie],
+            false,
+        ),
+        (
+            "no origin, but a browser's word that it is from elsewhere",
+            vec![("sec-fetch-site", "cross-site")],
+            false,
+        ),
+        (
+            "no origin, but a browser's word that it is a sibling",
+            vec![("sec-fetch-site", "same-site")],
+            false,
+        ),
         ("no origin, and a browser's word that it is our own", vec![("sec-fetch-site", "same-origin")], true),
     ]
 }
@@ -172,7 +197,8 @@ async fn only_listed_pages_open_a_websocket_or_send() {
     for (what, headers, may) in origins() {
         let web_socket = async {
             let mount = guarded();
-            let lines = headers.iter().fold(Lines::v1("/events"), |lines, (name, value)| lines.and(name, value));
+            let lines =
+                headers.iter().fold(Lines::v1("/events"), |lines, (name, value)| lines.and(name, value));
             let (status, _raw) = mount.shaken(&lines).await;
             assert_eq!((status, mount.made()), if may { (101, 1) } else { (403, 0) }, "{what}, a WebSocket");
         };
@@ -184,8 +210,10 @@ async fn only_listed_pages_open_a_websocket_or_send() {
             assert_eq!((sent.status, mount.made(), mount.heard().len()), expected, "{what}, a message");
         };
         // A-02 is the sibling, A-20 the message, P-CO-03 and A-01 all of them.
-        let rules: &[&str] = if what.contains("sibling") { &["P-CO-03", "A-01", "A-02"] } else { &["P-CO-03", "A-01"] };
-        let (web_socket, uplink) = (futures_util::FutureExt::shared(web_socket), futures_util::FutureExt::shared(uplink));
+        let rules: &[&str] =
+            if what.contains("sibling") { &["P-CO-03", "A-01", "A-02"] } else { &["P-CO-03", "A-01"] };
+        let (web_socket, uplink) =
+            (futures_util::FutureExt::shared(web_socket), futures_util::FutureExt::shared(uplink));
         for rule in rules {
             let (ws, up) = (format!("WebSocket: {what}"), format!("message: {what}"));
             if may {
@@ -203,7 +231,10 @@ async fn only_listed_pages_open_a_websocket_or_send() {
         }
     }
     twin_async("A-02", "the host itself", async {
-        assert_eq!(guarded().shaken(&Lines::v1("/events").with("origin", "http://realtime.test")).await.0, 101);
+        assert_eq!(
+            guarded().shaken(&Lines::v1("/events").with("origin", "http://realtime.test")).await.0,
+            101
+        );
     })
     .await;
 }
@@ -218,7 +249,8 @@ async fn reads_are_not_ours_to_refuse() {
             for accept in ["application/json", "text/event-stream"] {
                 let headers = [&[("accept", accept)][..], &headers].concat();
                 let answer = mount.get("/events?offset=-1", &headers).await;
-                let allowed = answer.headers.keys().any(|name| name.as_str().starts_with("access-control-allow"));
+                let allowed =
+                    answer.headers.keys().any(|name| name.as_str().starts_with("access-control-allow"));
                 assert_eq!((answer.status, allowed), (200, false), "{what}");
             }
         })
@@ -226,7 +258,10 @@ async fn reads_are_not_ours_to_refuse() {
     }
     twin_async("A-01", "every page, where the mount says so", async {
         let mount = Mount::with(Config { origins: Origins::default().allow_any(), ..Config::default() });
-        assert_eq!(mount.shaken(&Lines::v1("/events").with("origin", EVIL).with("cookie", "a=b")).await.0, 101);
+        assert_eq!(
+            mount.shaken(&Lines::v1("/events").with("origin", EVIL).with("cookie", "a=b")).await.0,
+            101
+        );
     })
     .await;
 }
@@ -237,10 +272,26 @@ async fn reads_are_not_ours_to_refuse() {
 async fn a_rebound_name_is_no_name_of_ours() {
     for (what, lines, status) in [
         ("no Host", Lines::v1("/events").without("Host").with("Origin", "http://realtime.test"), 403),
-        ("two Hosts", Lines::v1("/events").and("Host", "evil.example").with("Origin", "http://realtime.test"), 400),
-        ("a Host that is none", Lines::v1("/events").with("Host", "a/b").with("Origin", "http://realtime.test"), 403),
-        ("a Host other than the page's", Lines::v1("/events").with("Host", "127.0.0.1:80").with("Origin", EVIL), 403),
-        ("an address of ours, from a page of a name", Lines::v1("/events").with("Host", "[::1]").with("Origin", EVIL), 403),
+        (
+            "two Hosts",
+            Lines::v1("/events").and("Host", "evil.example").with("Origin", "http://realtime.test"),
+            400,
+        ),
+        (
+            "a Host that is none",
+            Lines::v1("/events").with("Host", "a/b").with("Origin", "http://realtime.test"),
+            403,
+        ),
+        (
+            "a Host other than the page's",
+            Lines::v1("/events").with("Host", "127.0.0.1:80").with("Origin", EVIL),
+            403,
+        ),
+        (
+            "an address of ours, from a page of a name",
+            Lines::v1("/events").with("Host", "[::1]").with("Origin", EVIL),
+            403,
+        ),
     ] {
         case_async("A-22", what, async {
             let mount = Mount::new();

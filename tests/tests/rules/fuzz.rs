@@ -35,10 +35,27 @@ fn value(draw: &mut fastrand::Rng, good: &[&str]) -> Vec<u8> {
 
 fn request(draw: &mut fastrand::Rng) -> Vec<u8> {
     let (good, wide) = (at(2), at(u128::MAX));
-    let cursors = [&good, &wide, "-1", "now", "last-3", "", "x", "8f3a61c0d2e94b17.", "1e9", "last-0", "%00", "%FF", "-1%0A"];
+    let cursors = [
+        &good,
+        &wide,
+        "-1",
+        "now",
+        "last-3",
+        "",
+        "x",
+        "8f3a61c0d2e94b17.",
+        "1e9",
+        "last-0",
+        "%00",
+        "%FF",
+        "-1%0A",
+    ];
     let mut query = String::new();
     for _ in 0..draw.usize(0..3) {
-        let name = one(draw, &["offset", "lastEventId", "last_event_id", "live", "event", "x", "", "%00", "offset%00"]);
+        let name = one(
+            draw,
+            &["offset", "lastEventId", "last_event_id", "live", "event", "x", "", "%00", "offset%00"],
+        );
         let of = match name {
             "live" => &["sse", "poll", "long-poll", "websocket", "", "SSE", "%FF"][..],
             "event" => &["hello", "quiet", "refused", "$end", "", "%0A", "%FF"],
@@ -47,13 +64,20 @@ fn request(draw: &mut fastrand::Rng) -> Vec<u8> {
         query += &format!("{}{name}={}", if query.is_empty() { '?' } else { '&' }, one(draw, of));
     }
     let method = one(draw, &["GET", "GET", "GET", "GET", "HEAD", "OPTIONS", "POST", "POST", "PUT", "x"]);
-    let mut lines = Lines::get("/").first(&format!("{method} /events{query} HTTP/1.{}", draw.u8(0..20).min(1)));
+    let mut lines =
+        Lines::get("/").first(&format!("{method} /events{query} HTTP/1.{}", draw.u8(0..20).min(1)));
     let table: [(&str, &[&str]); 14] = [
-        ("Accept", &["*/*", "application/json", "text/event-stream", "application/x-ndjson", "text/*", "image/png"]),
+        (
+            "Accept",
+            &["*/*", "application/json", "text/event-stream", "application/x-ndjson", "text/*", "image/png"],
+        ),
         ("Prefer", &["wait=1", "wait=0", "wait=-1", "wait=99999999999999999999", "wait", "return=minimal"]),
         ("Last-Event-ID", &cursors),
         ("If-None-Match", &["*", "W/\"x\"", "\"", "W/", ""]),
-        ("Origin", &["http://realtime.test", "null", "https://evil.example", "http://[::1", "://", "http://a@b"]),
+        (
+            "Origin",
+            &["http://realtime.test", "null", "https://evil.example", "http://[::1", "://", "http://a@b"],
+        ),
         ("Cookie", &["a=b"]),
         ("Content-Type", &["application/json", "text/plain", "application/", "/", "application/json;x"]),
         ("Upgrade", &["websocket", "h2c", "WebSocket", ""]),
@@ -99,7 +123,9 @@ async fn drawn_requests_get_an_answer_below_500() {
             let bytes = request(&mut draw);
             let mut raw = mount.raw();
             raw.send(&bytes).await;
-            let Some(head) = raw.head().await else { panic!("{n}: no answer to {:?}", String::from_utf8_lossy(&bytes)) };
+            let Some(head) = raw.head().await else {
+                panic!("{n}: no answer to {:?}", String::from_utf8_lossy(&bytes))
+            };
             assert!(head.status < 500, "{n}: {} to {:?}", head.status, String::from_utf8_lossy(&bytes));
             *counts.entry(head.status).or_default() += 1;
         }
