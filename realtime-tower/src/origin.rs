@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The address of the peer, where the host knows it: put it into the request's extensions to have forwarded hosts
 /// believed from a proxy. `realtime_axum` does it for you.
@@ -19,7 +19,8 @@ pub struct Peer(pub SocketAddr);
 /// The pages that may open a WebSocket and send.
 ///
 /// Always those of the same host and port as the request (the scheme does not count: a proxy may have taken TLS off),
-/// and those that are named. A client that is no browser sends no `Origin` and passes, unless it sends cookies.
+/// and those that are named. A client that is no browser sends no `Origin` and passes, unless it sends cookies or a
+/// `Sec-Fetch-Site` of another site.
 ///
 /// ```
 /// use realtime_tower::Origins;
@@ -71,8 +72,10 @@ impl Origins {
             return Err(Refused);
         }
         let Some(origin) = origin else {
-            // No browser leaves it out where it matters; a cookie without it is somebody else's.
-            return if parts.headers.contains_key(http::header::COOKIE) { Err(Refused) } else { Ok(()) };
+            // No browser leaves it out where it matters; a cookie without it is somebody else's, and so is a request
+            // that a browser says is from another site.
+            let has_cookie = parts.headers.contains_key(http::header::COOKIE);
+            return if has_cookie || is_from_elsewhere(&parts.headers) { Err(Refused) } else { Ok(()) };
         };
         if origin.to_str().is_ok_and(|origin| self.is_allowed(origin, parts)) {
             return Ok(());
@@ -122,6 +125,12 @@ impl Origins {
             },
         }
     }
+}
+
+/// What a browser says of where a request comes from (Fetch Metadata).
+fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+    const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    headers.get_all(SITE).iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
 /// The page may not.
