@@ -35,7 +35,7 @@ async fn inside() {
     let (router, handle) = app(&Log::new());
     let (tcp, addr) = listener().await;
     let server = realtime_axum::serve(tcp, router, handle).config(ServeConfig::default());
-    let server = tokio::spawn(async move { drop(server.await) });
+    let server = tokio::spawn(async move { _ = server.await });
     // Both ends are here: the last connections have one for the client, and none for the server.
     let mut held = Vec::new();
     while let Ok(Ok(client)) = timeout(Duration::from_secs(5), TcpStream::connect(addr)).await {

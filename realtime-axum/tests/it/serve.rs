@@ -32,7 +32,7 @@ impl Drop for Running {
 fn start(router: Router, handle: Handle, config: ServeConfig) -> (Doors, Running) {
     let (listener, doors) = memory();
     let server = realtime_axum::serve(listener, router, handle).config(config);
-    (doors, Running(tokio::spawn(async move { drop(server.await) })))
+    (doors, Running(tokio::spawn(async move { _ = server.await })))
 }
 
 fn start_with(log: &Log, config: ServeConfig) -> (Doors, Running, Handle) {
@@ -204,8 +204,7 @@ async fn a_websocket_gets_the_socket_itself_or_what_stands_for_it() {
     let log = Log::new();
     let (router, handle) = app(&log);
     let (tcp, addr) = listener().await;
-    let over_tcp =
-        Running(tokio::spawn(async move { drop(realtime_axum::serve(tcp, router, handle).await) }));
+    let over_tcp = Running(tokio::spawn(async move { _ = realtime_axum::serve(tcp, router, handle).await }));
     let mut client = Client::connect(addr).await;
     client.upgrade("/events").await;
     client.until("$live").await;

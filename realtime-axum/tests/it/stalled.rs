@@ -25,14 +25,14 @@ async fn deaf(addr: SocketAddr) -> Client {
 /// More than the kernel holds for one that does not read: what is left waits in hyper, or in the log.
 fn flood(log: &Log) {
     let large = "a".repeat(32 * 1024);
-    (0..64).for_each(|_| drop(log.publish(Event::json("large", &large).unwrap()).unwrap()));
+    (0..64).for_each(|_| _ = log.publish(Event::json("large", &large).unwrap()).unwrap());
 }
 
 async fn ours(log: &Log, config: ServeConfig) -> (SocketAddr, Handle, JoinHandle<()>) {
     let (router, handle) = app(log);
     let (listener, addr) = listener().await;
     let server = realtime_axum::serve(listener, router, handle.clone()).config(config);
-    (addr, handle, tokio::spawn(async move { drop(server.await) }))
+    (addr, handle, tokio::spawn(async move { _ = server.await }))
 }
 
 async fn axums(log: &Log) -> (SocketAddr, Handle, JoinHandle<()>) {
@@ -51,7 +51,7 @@ async fn a_stalled_reader_goes_at_the_write_deadline_and_counts_as_an_eviction()
     let (router, handle) = app(&log);
     let (listener, doors) = memory();
     let server = realtime_axum::serve(listener, router, handle.clone());
-    let server = tokio::spawn(async move { drop(server.await) });
+    let server = tokio::spawn(async move { _ = server.await });
     // Room for the answer's beginning, and for no event.
     let mut stalled = doors.knock(2_048);
     stalled.get("/events", &SSE).await;

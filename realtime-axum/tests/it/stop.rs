@@ -132,7 +132,7 @@ async fn stalled_stop(config: ServeConfig) -> (Stopped, Duration, u64, u64) {
     stalled.get("/events", &SSE).await;
     stalled.until("$live").await;
     let large = "a".repeat(64 * 1024);
-    (0..8).for_each(|_| drop(log.publish(Event::json("large", &large).unwrap()).unwrap()));
+    (0..8).for_each(|_| _ = log.publish(Event::json("large", &large).unwrap()).unwrap());
     let start = Instant::now();
     stop.send(()).unwrap();
     let stopped = server.await.unwrap();
