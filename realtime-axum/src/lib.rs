@@ -41,10 +41,14 @@ mod route;
 mod serve;
 
 pub use extract::{FromMount, Realtime};
-#[cfg(feature = "testing")]
-pub use realtime_tower::testing;
-
 pub use mount::{Mount, MountBuilder, mount};
 pub use reply::{Serve, ServeFuture};
 pub use route::{route, source};
 pub use serve::{Listen, ServeConfig, Server, ServerFuture, Stopped, serve};
+
+#[cfg(feature = "testing")]
+pub use realtime_tower::testing;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -23,7 +23,9 @@ pub struct ServeConfig {
     /// little for who sends a byte a second to hold a place.
     pub head_wait: Duration,
     /// How long a peer may take no byte of what is written before its connection is closed. Default 10 s: a hiccup of
-    /// a mobile network passes, and one that reads nothing is gone soon after the kernel's buffer is full.
+    /// a mobile network passes, and one that reads nothing is gone soon after the kernel's buffer is full. An HTTP/2
+    /// peer that reads the connection but gives a stream no window is not found so: what it holds is bounded by
+    /// `h2_streams_max` and `h2_send_bytes_max`.
     pub write_wait: Duration,
     /// How long a peer may leave what was sent unacknowledged: it has vanished without a word. Linux only
     /// (`TCP_USER_TIMEOUT`); elsewhere the kernel decides. Default 20 s, so that with a heartbeat of 15 s a dead
@@ -53,7 +55,7 @@ pub struct ServeConfig {
     /// How long to wait after a connection could not be accepted, mostly because the process has no descriptor left.
     /// Default 100 ms: service is back soon after one is free, and the wait costs nothing.
     pub accept_pause: Duration,
-    /// How long a graceful stop may take in all. Default 30 s: with the write deadline within it, so that a peer that
+    /// How long a graceful stop may take in all. Default 30 s: the write deadline lies within it, so that a peer which
     /// reads nothing is gone by then.
     pub stop_wait: Duration,
 }

@@ -82,3 +82,31 @@ pub(super) fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_prepared_as_configured() -> io::Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let client = TcpStream::connect(listener.local_addr()?).await?;
+        let (server, peer) = listener.accept().await?;
+        assert_eq!(peer, client.local_addr()?);
+        let config = ServeConfig {
+            send_buffer_bytes: Some(20_000),
+            unacknowledged_wait: Some(Duration::from_secs(7)),
+            ..ServeConfig::default()
+        };
+        listener.prepare(&server, &config)?;
+        let socket = SockRef::from(&server);
+        assert!(server.nodelay()?);
+        // Linux doubles what is asked for, to have room for its own notes.
+        assert!((20_000..=40_000).contains(&socket.send_buffer_size()?));
+        #[cfg(target_os = "linux")]
+        assert_eq!(socket.tcp_user_timeout()?, Some(Duration::from_secs(7)));
+        Ok(())
+    }
+}

@@ -147,7 +147,12 @@ impl<L: Listen, F: Future<Output = ()> + Send + 'static> Server<L, F> {
             let (io, peer) = tokio::select! {
                 biased;
                 () = signal.as_mut() => break,
-                Some(_) = connections.join_next() => continue,
+                Some(ended) = connections.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a handler panicked: its connection is closed");
+                    }
+                    continue;
+                }
                 accepted = accept(&mut listener, &config, &mut is_failing), if has_room => accepted,
             };
             if let Err(error) = listener.prepare(&io, &config) {

@@ -23,7 +23,8 @@ async fn what_needs_no_handler_is_answered_before_its_extractors() {
     let (app, handle) = rooms.app();
     let [upgrade, connection, version, key] = UPGRADE;
     let evil = ("origin", "https://evil.example");
-    let cases: &[(&str, &str, &[(&str, &str)], u16)] = &[
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], u16);
+    let cases: &[Case<'_>] = &[
         ("OPTIONS", "", &[], 204),
         ("OPTIONS", "?offset=rubbish", &[("accept", "image/png")], 204),
         ("DELETE", "", &[("accept", "image/png")], 405),

@@ -12,16 +12,17 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use realtime_axum::Realtime;
+use realtime_axum::{Listen, Realtime};
 use realtime_core::{Event, Log, Topic};
 use realtime_tower::{Handle, Stats};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tower::ServiceExt;
 
 /// Longer than anything here takes; reached only by a test that fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub const SSE: (&str, &str) = ("accept", "text/event-stream");
 pub const JSON: (&str, &str) = ("content-type", "application/json");
@@ -208,6 +209,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Client<I> {
         (self.text(), ended)
     }
 
+    pub fn seen(&self) -> &[u8] {
+        &self.seen
+    }
+
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
@@ -218,6 +223,41 @@ pub async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     (listener, addr)
+}
+
+/// Connections in memory, and failures to accept, in the order they are put in.
+pub struct Memory(mpsc::UnboundedReceiver<io::Result<DuplexStream>>);
+
+#[derive(Clone)]
+pub struct Doors(mpsc::UnboundedSender<io::Result<DuplexStream>>);
+
+pub fn memory() -> (Memory, Doors) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Memory(receiver), Doors(sender))
+}
+
+impl Doors {
+    /// A connection whose server may write so many bytes ahead of its reader.
+    pub fn knock(&self, ahead: usize) -> Client<DuplexStream> {
+        let (ours, theirs) = duplex(ahead);
+        drop(self.0.send(Ok(theirs)));
+        Client::on(ours)
+    }
+
+    pub fn fail(&self, error: io::Error) {
+        drop(self.0.send(Err(error)));
+    }
+}
+
+impl Listen for Memory {
+    type Io = DuplexStream;
+
+    async fn accept(&mut self) -> io::Result<(DuplexStream, SocketAddr)> {
+        match self.0.recv().await {
+            Some(accepted) => Ok((accepted?, ([192, 0, 2, 1], 7).into())),
+            None => std::future::pending().await,
+        }
+    }
 }
 
 // ---- what was logged
