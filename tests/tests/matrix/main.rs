@@ -9,10 +9,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
+mod bare;
 mod cuts;
 mod laws;
 mod mount;
+mod peers;
 mod resume;
 mod sockets;
 mod streams;
+mod uplink;
 mod world;
