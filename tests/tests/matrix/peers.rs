@@ -37,8 +37,7 @@ fn reading(mut reader: Reader) -> tokio::task::JoinHandle<Vec<Seen>> {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_nothing_is_evicted_and_holds_nobody_up() {
     let log = Log::new();
-    let mut knobs = Knobs::default();
-    knobs.buffer_bytes = Some(1024);
+    let knobs = Knobs { buffer_bytes: Some(1024), ..Knobs::default() };
     let mount = Mount::new(log.clone().boxed(), knobs);
     let mut stalled = mount.reader(Transport::WebSocket, Place::Live).await;
     live(&mut stalled).await;
