@@ -234,6 +234,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         {
             if let Some(frame) = reply {
                 self.outbox.push(frame);
+                self.downlink.touched();
             }
             moved = true;
         }
@@ -247,6 +248,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 return true;
             }
             let Poll::Ready(message) = self.downlink.poll_message(cx) else { return false };
+            // A ping or pong frame is no message: a script does not see it, and no place is in it.
+            self.downlink.touched();
             match message {
                 Message::Events(batch) => {
                     let (format, encode) = frames::of(self.mode);
@@ -306,7 +309,6 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         let written = self.outbox.poll_write(&mut self.io, cx, &mut wrote);
         if wrote > 0 {
             add(&self.downlink.permit().counters().bytes, wrote as u64);
-            self.downlink.touched();
         }
         match written {
             Poll::Ready(result) => {

@@ -41,7 +41,7 @@ impl Ws {
             closed: false,
             over: None,
         };
-        match this.shake(target).await {
+        match Self::shake(target, &this.place).await {
             Ok((socket, head)) => {
                 this.bare = head.headers().get(header::SEC_WEBSOCKET_PROTOCOL).is_none();
                 (this.socket, this.head) = (Some(Box::new(socket)), Some(head));
@@ -57,9 +57,9 @@ impl Ws {
         this
     }
 
-    async fn shake(&self, target: &Target) -> Result<(WebSocketStream<WholeHead>, Response), Error> {
+    async fn shake(target: &Target, place: &Place) -> Result<(WebSocketStream<WholeHead>, Response), Error> {
         let mut request = target
-            .request(Method::GET, &self.place)
+            .request(Method::GET, place)
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")

@@ -2,17 +2,26 @@
 //!
 //! ```text
 //! World (a source, and the truth of what it was given) ── Mount (the server in memory) ── Way (an honest client)
-//!                                        laws · resume · cuts · streams
+//!      laws · places · resume · cuts · breaks · bare · streams · far · peers · uplink · drain · stats
 //! ```
 //!
-//! Time is paused and connections are in memory, but for `sockets`, where real ports and foreign clients are the point.
+//! Time is paused and connections are in memory, but for `sockets` and `tcp`, where real ports and foreign clients are the point.
 
 #![allow(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
+mod bare;
+mod breaks;
 mod cuts;
+mod drain;
+mod far;
 mod laws;
 mod mount;
+mod peers;
+mod places;
 mod resume;
 mod sockets;
+mod stats;
 mod streams;
+mod tcp;
+mod uplink;
 mod world;
