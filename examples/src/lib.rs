@@ -1,8 +1,11 @@
-//! What the example apps share: where they listen.
+//! What the example apps share: where they listen, and when they stop.
 
 use std::io::{self, Write as _};
 
 use tokio::net::TcpListener;
+
+/// What an app's `main` returns, and what its tests return.
+pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Listens on `127.0.0.1`, at `PORT` or 3000, and prints the URL of `path`.
 ///
@@ -21,4 +24,17 @@ pub async fn listen(path: &str) -> io::Result<TcpListener> {
     // Port 0 is any free one: print which.
     writeln!(io::stdout(), "http://{}{path}", listener.local_addr()?)?;
     Ok(listener)
+}
+
+/// Waits for what asks a process to stop: Ctrl-C, and on Unix `SIGTERM`, which service managers and containers send.
+pub async fn stop() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    _ = tokio::signal::ctrl_c().await;
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -28,7 +29,8 @@ enum Inner {
     /// No body, where that of GET would be of a length that is not known.
     Unsaid,
     Full(Bytes),
-    Stream(Stream),
+    /// Some hosts ask that a body be `Sync`; whoever reads holds it alone, so that the lock is never waited for.
+    Stream(Mutex<Stream>),
 }
 
 impl Body {
@@ -44,7 +46,7 @@ impl Body {
 
     /// A body that is produced as it is read.
     pub fn stream(body: impl http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
-        Self(Inner::Stream(Box::pin(body)))
+        Self(Inner::Stream(Mutex::new(Box::pin(body))))
     }
 }
 
@@ -77,7 +79,9 @@ impl http_body::Body for Body {
                 this.0 = Inner::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Inner::Stream(stream) => stream.as_mut().poll_frame(cx),
+            Inner::Stream(stream) => {
+                stream.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_frame(cx)
+            }
         }
     }
 
@@ -85,7 +89,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty | Inner::Unsaid => true,
             Inner::Full(_) => false,
-            Inner::Stream(stream) => stream.is_end_stream(),
+            Inner::Stream(stream) => locked(stream).is_end_stream(),
         }
     }
 
@@ -94,9 +98,13 @@ impl http_body::Body for Body {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Unsaid => SizeHint::default(),
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Inner::Stream(stream) => stream.size_hint(),
+            Inner::Stream(stream) => locked(stream).size_hint(),
         }
     }
+}
+
+fn locked(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
+    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Body {
@@ -106,5 +114,16 @@ impl fmt::Debug for Body {
             Inner::Full(_) => "Body(full)",
             Inner::Stream(_) => "Body(stream)",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_may_ask_for_all_that_a_body_can_promise() {
+        fn promises<T: Send + Sync + Unpin + 'static>() {}
+        promises::<Body>();
     }
 }

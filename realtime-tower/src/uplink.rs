@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Extensions, StatusCode};
-use realtime_core::{DEFAULT_NAME, Event, Payload, Topic};
+use realtime_core::{
+    DEFAULT_NAME, Event, EventError, EventErrorKind, Payload, PublishError, PublishErrorKind, Topic,
+};
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
@@ -67,6 +69,22 @@ impl Inbound {
         match &self.payload {
             Payload::Binary(_) => None,
             payload => std::str::from_utf8(payload.bytes()).ok(),
+        }
+    }
+
+    /// What was said, in whatever way it came: a text, or the string that a JSON payload is; nothing otherwise.
+    ///
+    /// A plain WebSocket sends `hello`; with `realtime.v1`, and by POST, the same is the JSON `"hello"`.
+    ///
+    /// ```
+    /// use realtime_tower::Inbound;
+    ///
+    /// assert_eq!(Inbound::text("hello").to_text().as_deref(), Some("hello"));
+    /// ```
+    pub fn to_text(&self) -> Option<Cow<'_, str>> {
+        match &self.payload {
+            Payload::Json(json) => serde_json::from_slice(json).ok().map(Cow::Owned),
+            _ => self.as_str().map(Cow::Borrowed),
         }
     }
 
@@ -139,6 +157,33 @@ impl fmt::Display for UplinkError {
 }
 
 impl std::error::Error for UplinkError {}
+
+/// So that a handler can publish with `?`. A name or a topic that cannot be is the client's mistake, 422; a value that
+/// does not turn into JSON is the handler's, 500.
+impl From<EventError> for UplinkError {
+    fn from(error: EventError) -> Self {
+        match error.kind() {
+            EventErrorKind::Json => Self::new(StatusCode::INTERNAL_SERVER_ERROR, "this cannot be published"),
+            _ => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()),
+        }
+    }
+}
+
+/// So that a handler can publish with `?`: 410 where the log or the topic has ended, 413 for what is too big, 507 where
+/// there is no room for another key, 500 where one is missing.
+impl From<PublishError> for UplinkError {
+    fn from(error: PublishError) -> Self {
+        let (status, title) = match error.kind() {
+            PublishErrorKind::Closed => (StatusCode::GONE, "this has ended"),
+            PublishErrorKind::TooBig => (StatusCode::PAYLOAD_TOO_LARGE, "this is too large to be published"),
+            PublishErrorKind::TooManyKeys | PublishErrorKind::Full => {
+                (StatusCode::INSUFFICIENT_STORAGE, "there is no room for more")
+            }
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, "this cannot be published"),
+        };
+        Self::new(status, title)
+    }
+}
 
 /// What a handler may return: nothing, text, bytes, JSON, an event's payload, or any of these perhaps.
 pub trait IntoReply {
@@ -300,5 +345,50 @@ where
     ) -> impl Future<Output = Result<Reply, UplinkError>> + Send + 'static {
         let handled = (self.0)(message);
         async move { handled.await.into_reply() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use realtime_core::{Keep, Limits, Log, Topic, TopicSet};
+
+    use super::*;
+
+    #[test]
+    fn the_same_word_is_heard_in_whatever_way_it_came() {
+        let heard = |payload| Inbound::new(None, payload, Arc::default()).to_text().map(Cow::into_owned);
+        assert_eq!(heard(Payload::Text("hello".into())).as_deref(), Some("hello"));
+        assert_eq!(heard(Payload::Json(r#""hel\u006co""#.into())).as_deref(), Some("hello"));
+        assert_eq!(heard(Payload::Text(r#""hello""#.into())).as_deref(), Some(r#""hello""#));
+        assert_eq!(heard(Payload::Json("[1]".into())), None);
+        assert_eq!(heard(Payload::Binary("hello".into())), None);
+    }
+
+    #[test]
+    fn what_cannot_be_published_is_refused_by_whose_mistake_it_is() {
+        let keyed = TopicSet::from(Topic::new("prices").unwrap());
+        let log = Log::builder()
+            .limits(Limits { event_bytes_max: 5, ..Limits::default() })
+            .keep(keyed, Keep::latest_per_key(1))
+            .build();
+        let said = |topic: &str, name: &str, key: Option<&str>, text: &str| -> Result<(), UplinkError> {
+            let event = Event::text(name.to_owned(), text)?.with_topic(Topic::new(topic)?);
+            let event = match key {
+                Some(key) => event.with_key(key)?,
+                None => event,
+            };
+            log.publish(event)?;
+            Ok(())
+        };
+        let status = |said: Result<(), UplinkError>| said.err().map(|error| error.status().as_u16());
+        assert_eq!(status(said("lobby", "said", None, "hello")), None);
+        assert_eq!(status(said("lobby", "said", None, "longer")), Some(413));
+        assert_eq!(status(said("lobby", "$end", None, "hello")), Some(422));
+        assert_eq!(status(said("two\nlines", "said", None, "hello")), Some(422));
+        assert_eq!(status(said("prices", "price", None, "1")), Some(500));
+        assert_eq!(status(said("prices", "price", Some("a"), "1")), None);
+        assert_eq!(status(said("prices", "price", Some("b"), "1")), Some(507));
+        log.close();
+        assert_eq!(status(said("lobby", "said", None, "hello")), Some(410));
     }
 }

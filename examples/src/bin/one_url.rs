@@ -1,12 +1,12 @@
-//! All transports at one URL: `cargo run --bin one_url`, then
+//! All transports at one URL: `cargo run --bin one_url`, then hand the cursor of one to the next.
 //!
 //! ```text
-//! curl -N -H 'Accept: text/event-stream' http://127.0.0.1:3000/events
-//! curl http://127.0.0.1:3000/events
-//! curl -H 'Prefer: wait=20' 'http://127.0.0.1:3000/events?offset=now'
+//! curl http://127.0.0.1:3000/events                                              # poll
+//! curl -H 'Prefer: wait=20' 'http://127.0.0.1:3000/events?offset=NEXT'           # long-poll; NEXT from the answer above
+//! curl -N -H 'Accept: text/event-stream' -H 'Last-Event-ID: NEXT' http://127.0.0.1:3000/events
+//! websocat --protocol realtime.v1 'ws://127.0.0.1:3000/events?offset=NEXT'       # or any WebSocket client
 //! ```
 
-use std::io;
 use std::time::Duration;
 
 use axum::Router;
@@ -14,16 +14,19 @@ use axum::extract::State;
 use axum::response::Response;
 use realtime_axum::Realtime;
 use realtime_core::{Event, Log, Start};
+use realtime_examples::{Result, listen, stop};
 use realtime_tower::Handle;
 
 #[tokio::main]
-async fn main() -> io::Result<()> {
+async fn main() -> Result {
     let log = Log::new();
-    tokio::spawn(publish(log.clone()));
-    let (app, handle) = app(log);
-    let listener = realtime_examples::listen("/events").await?;
-    let stop = async { _ = tokio::signal::ctrl_c().await };
-    axum::serve(listener, app).with_graceful_shutdown(handle.drain_on(stop, Duration::from_secs(5))).await
+    let (app, handle) = app(log.clone());
+    let listener = listen("/events").await?;
+    tokio::spawn(publish(log));
+    axum::serve(listener, app)
+        .with_graceful_shutdown(handle.drain_on(stop(), Duration::from_secs(5)))
+        .await?;
+    Ok(())
 }
 
 /// One route, every transport; who names no place gets the last five and what follows.
@@ -37,14 +40,63 @@ async fn events(State(log): State<Log>, rt: Realtime) -> Response {
 }
 
 /// `{"n":1}`, `{"n":2}` and so on, ten times a second.
-async fn publish(log: Log) {
+async fn publish(log: Log) -> Result {
     let mut ticks = tokio::time::interval(Duration::from_millis(100));
     for n in 1_u64.. {
         ticks.tick().await;
-        let tick =
-            Event::json("tick", &serde_json::json!({ "n": n })).expect("a number in an object is JSON");
-        if log.publish(tick).is_err() {
-            return;
+        log.publish(Event::json("tick", &serde_json::json!({ "n": n }))?)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::Request;
+    use axum::http::request::Builder;
+    use realtime_tower::testing::{self, Event};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    fn n(event: &Event) -> u64 {
+        event.json::<serde_json::Value>().unwrap()["n"].as_u64().unwrap()
+    }
+
+    /// A request that goes on from an event, or from nowhere.
+    fn after(event: Option<&Event>) -> Builder {
+        let offset = event.and_then(Event::id).map_or(String::new(), |id| format!("?offset={id}"));
+        Request::get(format!("/events{offset}"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_transport_goes_on_where_the_one_before_it_stood() -> Result {
+        let log = Log::new();
+        let (app, _handle) = app(log.clone());
+        tokio::spawn(publish(log));
+        tokio::time::sleep(Duration::from_secs(1)).await;
+
+        let poll = testing::page(app.clone().oneshot(after(None).body(Body::empty())?).await?).await?;
+        let mut seen: Vec<Event> = poll.events;
+        assert_eq!(seen.len(), 5, "the mount's default start");
+
+        let request = after(seen.last()).header("prefer", "wait=20").body(Body::empty())?;
+        let long_poll = testing::page(app.clone().oneshot(request).await?).await?;
+        assert_eq!(long_poll.events.len(), 1, "it waits for the first new event");
+        seen.extend(long_poll.events);
+
+        let request = after(seen.last()).header("accept", "text/event-stream").body(Body::empty())?;
+        let mut sse = testing::sse(app.clone().oneshot(request).await?).await?;
+        for _ in 0..3 {
+            seen.push(sse.event().await?);
         }
+        let mut socket = testing::web_socket(app, after(seen.last()).body(Body::empty())?).await?;
+        for _ in 0..3 {
+            seen.push(socket.event().await?);
+        }
+        let numbers: Vec<u64> = seen.iter().map(n).collect();
+        let first = numbers[0];
+        assert_eq!(numbers, (first..first + 12).collect::<Vec<_>>(), "none lost, none twice");
+        Ok(())
     }
 }
