@@ -163,7 +163,7 @@ impl<F: Feed> SseBody<F> {
                     "a binary event on an SSE mount whose data is the bare payload: choose Data::PayloadOrBase64 or \
                      Data::Envelope",
                 );
-                observe::failed(self.downlink.permit(), &error);
+                observe::failed(self.downlink.permit(), Some(&error));
                 // The place of the stream is behind this batch, the client's is before it.
                 self.downlink.forget_place();
                 let Message::End(end) = self.downlink.end(EndReason::Source, Some(&error)) else {

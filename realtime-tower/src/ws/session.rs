@@ -175,7 +175,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 Ok(None) => break,
                 Ok(Some(item)) => self.take(item),
                 Err(Violation { code, reason }) => {
-                    tracing::debug!(code, reason, "a client broke the protocol");
+                    let span = self.downlink.permit().span();
+                    span.in_scope(|| tracing::debug!(code, reason, "a client broke the protocol"));
                     self.refuse(code);
                     self.phase = Phase::Failing;
                 }
@@ -353,7 +354,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 false
             }
             Alive::Asked => {
-                tracing::debug!("a peer gives no sign of life");
+                let span = self.downlink.permit().span();
+                span.in_scope(|| tracing::debug!("a peer gives no sign of life"));
                 true
             }
             Alive::Stalled => {
@@ -389,7 +391,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                     return Poll::Ready(());
                 }
                 Err(error) => {
-                    tracing::debug!(error = %error, "a connection broke off");
+                    let span = self.downlink.permit().span();
+                    span.in_scope(|| tracing::debug!(error = %error, "a connection broke off"));
                     return Poll::Ready(());
                 }
             }
