@@ -145,7 +145,7 @@ impl<F: Feed> Downlink<F> {
                 }
                 Some(Ok(_)) => continue,
                 Some(Err(error)) => {
-                    observe::failed(&self.permit, &error);
+                    observe::failed(&self.permit, Some(&error));
                     self.end(EndReason::Source, Some(&error))
                 }
                 None => self.end(EndReason::Closed, None),
@@ -190,11 +190,16 @@ impl<F: Feed> Downlink<F> {
     }
 }
 
-/// A stream that the host drops because its write deadline has passed ends here: nobody else hears of it.
+/// A stream that is dropped before its end: the host has seen its write deadline pass, or the client go. Nobody else
+/// hears of it.
 impl<F> Drop for Downlink<F> {
     fn drop(&mut self) {
-        if !matches!(self.next, Next::Nothing) && self.permit.is_stalled() {
-            observe::ended(&self.permit, EndReason::Slow, None);
+        match self.next {
+            Next::Nothing => {}
+            _ if self.permit.is_stalled() => observe::ended(&self.permit, EndReason::Slow, None),
+            // Nothing was said of it so far.
+            Next::Late | Next::Open(_) => {}
+            Next::Gap(_) | Next::Read => observe::gone(&self.permit, self.place),
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::headers;
 use crate::mount::{Away, Mount, Permit};
 use crate::negotiate::Ask;
+use crate::observe;
 use crate::receive;
 use crate::reject;
 use crate::resume::Came;
@@ -206,14 +207,14 @@ impl<T: Transports> Endpoint<T> {
             within(self.mount.config.source_wait, poll_fn(|cx| visit.feed.as_mut().poll_next(cx))).await;
         match first {
             Some(Some(Ok(Delivery::Open(opened)))) => visit.opened = Some(opened),
-            Some(Some(Err(error))) => return self.failed(transport, &visit.ask, &error),
+            Some(Some(Err(error))) => return self.failed(transport, &visit.ask, &visit.permit, &error),
             Some(_) => {
                 let error = SourceError::new(SourceErrorKind::Failed, "the feed did not begin with Open");
-                return self.failed(transport, &visit.ask, &error);
+                return self.failed(transport, &visit.ask, &visit.permit, &error);
             }
             None if self.transports.is_stream(transport) => {}
             None => {
-                tracing::warn!("a source has not opened in time");
+                observe::failed(&visit.permit, None);
                 return self.transports.away(transport, &visit.ask, Away::Source, self.mount.config.retry);
             }
         }
@@ -224,12 +225,11 @@ impl<T: Transports> Endpoint<T> {
         response
     }
 
-    fn failed(&self, transport: usize, ask: &Ask, error: &SourceError) -> Response<Body> {
+    fn failed(&self, transport: usize, ask: &Ask, permit: &Permit, error: &SourceError) -> Response<Body> {
         if error.kind() == SourceErrorKind::Invalid {
             return reject::problem(StatusCode::BAD_REQUEST, "nothing can be read under this name");
         }
-        let cause = std::error::Error::source(error).map(tracing::field::display);
-        tracing::warn!(error = %error, cause, "a source cannot be read");
+        observe::failed(permit, Some(error));
         let retry = error.retry_after().unwrap_or(self.mount.config.retry);
         self.transports.away(transport, ask, Away::Source, retry)
     }

@@ -86,17 +86,14 @@ pub use future::{ResponseBody, ResponseFuture};
 pub use handle::{Drained, Handle};
 pub use layer::{Layered, RealtimeLayer};
 pub use long_poll::{LongPollConfig, LongPollTransport};
-pub use mount::Away;
-pub use negotiate::{Accept, Accepted, Ask, Asked};
 pub use origin::{Origins, Peer};
 pub use page::PageLimits;
 pub use poll::{PollConfig, PollTransport};
-pub use resume::Came;
 pub use service::Realtime;
 pub use source::{Fixed, MakeSource};
 pub use sse::{Data, Pings, SseConfig, SseTransport};
 pub use stats::{Stats, TransportStats};
-pub use transport::{Answer, Transport, Transports, Visit};
+pub use transport::{Transport, Transports};
 pub use uplink::{
     Inbound, IntoReply, NoUplink, Reply, Uplink, UplinkError, UplinkFn, WAITING_MAX, uplink_fn,
 };

@@ -53,8 +53,21 @@ pub(crate) fn ended(permit: &Permit, reason: EndReason, cursor: Option<Cursor>) 
     metrics::counter!("realtime_ends_total", "transport" => permit.transport()).increment(1);
 }
 
-/// A source failed: the client is told little, the log all of it.
-pub(crate) fn failed(permit: &Permit, error: &SourceError) {
-    let cause = error.source().map(tracing::field::display);
-    permit.span().in_scope(|| tracing::warn!(error = %error, cause, "the source failed"));
+/// A stream's client has left without a word, or its connection broke off.
+pub(crate) fn gone(permit: &Permit, cursor: Option<Cursor>) {
+    let cursor = cursor.map(tracing::field::display);
+    permit.span().in_scope(|| tracing::debug!(reason = "gone", cursor, "end"));
+    #[cfg(feature = "metrics")]
+    metrics::counter!("realtime_ends_total", "transport" => permit.transport()).increment(1);
+}
+
+/// A source failed, or (none) gave nothing in time: the client is told little, the log all of it. What the source says
+/// of itself may hold what others said to it, so that it is escaped.
+pub(crate) fn failed(permit: &Permit, error: Option<&SourceError>) {
+    let cause = error.and_then(|error| error.source());
+    let cause = cause.map(|cause| cause.to_string().escape_debug().to_string());
+    permit.span().in_scope(|| match error {
+        Some(error) => tracing::warn!(error = %error, cause, "the source failed"),
+        None => tracing::warn!("the source took too long"),
+    });
 }

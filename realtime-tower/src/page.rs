@@ -82,10 +82,7 @@ pub(crate) fn rank(ask: &Ask, accepted: Accepted) -> u8 {
 /// The answer where a source failed, or gave nothing in time.
 pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Body> {
     let hint = error.as_ref().and_then(SourceError::retry_after);
-    match &error {
-        Some(error) => observe::failed(permit, error),
-        None => tracing::warn!("a source did not give what it has in time"),
-    }
+    observe::failed(permit, error.as_ref());
     reject::away(Away::Source.detail(), hint.unwrap_or(permit.config().retry))
 }
 

@@ -107,6 +107,31 @@ impl Deadline {
     }
 }
 
+/// How often a peer may do a thing: so many times at once, and so many a second in the long run.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    left: f64,
+    at: Instant,
+    burst: u32,
+    per_second: u32,
+}
+
+impl Allowance {
+    pub(crate) fn new(burst: u32, per_second: u32) -> Self {
+        Self { left: burst.into(), at: Instant::now(), burst, per_second }
+    }
+
+    /// Whether it may do it once more.
+    pub(crate) fn take(&mut self) -> bool {
+        let now = Instant::now();
+        let earned = (now - self.at).as_secs_f64() * f64::from(self.per_second);
+        self.left = (self.left + earned).min(self.burst.into());
+        self.at = now;
+        self.left -= 1.0;
+        self.left >= 0.0
+    }
+}
+
 /// The future's output, or nothing when it takes longer. It is polled in place: the timer is all that is added.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(pause, future).await.ok()
@@ -114,11 +139,6 @@ pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::O
 
 pub(crate) async fn pause(pause: Duration) {
     tokio::time::sleep(pause).await;
-}
-
-/// Now, for a deadline over several steps.
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }
 
 /// The longest that a client is told to stay away, before jitter: one that was told more would not come back at all.
@@ -144,7 +164,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_heartbeat_counts_from_what_was_sent_last() {
-        let start = now();
+        let start = Instant::now();
         let mut heartbeat = Heartbeat::new(Duration::from_secs(10));
         pause(Duration::from_secs(6)).await;
         heartbeat.touched();
@@ -168,6 +188,22 @@ mod tests {
         deadline.restart(Duration::from_secs(1));
         poll_fn(|cx| deadline.poll_due(cx)).await;
         assert!(deadline.poll_due(&mut elsewhere).is_ready(), "it stays due");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_allowance_is_a_burst_and_then_what_is_earned() {
+        let mut allowance = Allowance::new(3, 2);
+        for at_once in [3, 1, 2, 3] {
+            let taken = (0..10).take_while(|_| allowance.take()).count();
+            assert_eq!(taken, at_once);
+            // The one too many was counted as well: it takes as long as two to earn the next.
+            pause(Duration::from_millis(match at_once {
+                3 => 1_000,
+                1 => 1_500,
+                _ => 60_000,
+            }))
+            .await;
+        }
     }
 
     #[test]

@@ -19,12 +19,39 @@ use crate::negotiate::{Ask, Asked};
 use crate::upgrade::Upgrade;
 use crate::uplink::Uplink;
 
-/// One way of answering a request from a source.
+/// One way of answering a request from a source, as a part of a mount: see [`Builder::transports`].
 ///
 /// The four of this crate are [`PollTransport`](crate::PollTransport), [`LongPollTransport`](crate::LongPollTransport),
-/// [`SseTransport`](crate::SseTransport) and [`WebSocketTransport`](crate::WebSocketTransport); the trait is closed
-/// until a transport outside has shown what it needs.
-pub trait Transport: sealed::Sealed + Send + Sync + 'static {
+/// [`SseTransport`](crate::SseTransport) and [`WebSocketTransport`](crate::WebSocketTransport), each around its knobs.
+/// The trait is closed, and what is in it is not told, until a transport outside has shown what it needs.
+///
+/// ```
+/// use realtime_tower::{PollConfig, PollTransport, Transport};
+///
+/// fn is_one(_: impl Transport) {}
+/// is_one(PollTransport(PollConfig::default()));
+/// ```
+///
+/// [`Builder::transports`]: crate::Builder::transports
+pub trait Transport: Room {}
+
+impl<T: Room> Transport for T {}
+
+/// The transports of a mount: a tuple of one to six.
+///
+/// ```
+/// use realtime_tower::{All, PollTransport, SseTransport, Transports};
+///
+/// fn are_some<T: Transports>() {}
+/// are_some::<All>();
+/// are_some::<(SseTransport, PollTransport)>();
+/// ```
+pub trait Transports: Rooms {}
+
+impl<T: Rooms> Transports for T {}
+
+/// What [`Transport`] is to the spine. It cannot be named outside of this crate.
+pub trait Room: Send + Sync + 'static {
     /// Its name in figures and logs.
     const NAME: &'static str;
     /// The methods that reach it.
@@ -56,10 +83,6 @@ pub trait Transport: sealed::Sealed + Send + Sync + 'static {
 
     /// Answers.
     fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> impl Future<Output = Answer> + Send;
-}
-
-pub(crate) mod sealed {
-    pub trait Sealed {}
 }
 
 /// A request that was let in, with its feed.
@@ -122,8 +145,8 @@ impl std::fmt::Debug for Answer {
     }
 }
 
-/// The transports of a mount: a tuple of one to six.
-pub trait Transports: sealed::Sealed + Send + Sync + 'static {
+/// What [`Transports`] is to the spine: each question for one of them, or for all.
+pub trait Rooms: Send + Sync + 'static {
     /// Their names, in order.
     const NAMES: &'static [&'static str];
 
@@ -133,28 +156,28 @@ pub trait Transports: sealed::Sealed + Send + Sync + 'static {
     /// Whether a request plainly asks for one of them.
     fn is_unmistakable(&self, ask: &Ask) -> bool;
 
-    /// [`Transport::METHODS`] of all.
+    /// [`Room::METHODS`] of all.
     fn methods(&self) -> Vec<Method>;
 
-    /// [`Transport::IS_GUARDED`] of one.
+    /// [`Room::IS_GUARDED`] of one.
     fn is_guarded(&self, index: usize) -> bool;
 
-    /// [`Transport::IS_STREAM`] of one.
+    /// [`Room::IS_STREAM`] of one.
     fn is_stream(&self, index: usize) -> bool;
 
-    /// [`Transport::check`] of one.
+    /// [`Room::check`] of one.
     ///
     /// # Errors
     /// The refusal.
     fn check(&self, index: usize, ask: &Ask) -> Result<(), Response<Body>>;
 
-    /// [`Transport::head`] of one.
+    /// [`Room::head`] of one.
     fn head(&self, index: usize, ask: &Ask) -> Response<Body>;
 
-    /// [`Transport::away`] of one.
+    /// [`Room::away`] of one.
     fn away(&self, index: usize, ask: &Ask, away: Away, retry: Duration) -> Response<Body>;
 
-    /// [`Transport::answer`] of one.
+    /// [`Room::answer`] of one.
     fn answer<F: Feed, U: Uplink>(
         &self,
         index: usize,
@@ -163,19 +186,9 @@ pub trait Transports: sealed::Sealed + Send + Sync + 'static {
 }
 
 macro_rules! transports {
-    ($($T:ident $i:tt),+; $last:ident $l:tt) => {
-        impl<$($T: Transport,)+ $last: Transport> sealed::Sealed for ($($T,)+ $last,) {}
-
-        transports!(@impl $($T $i,)+ ; $last $l);
-    };
-    (; $last:ident $l:tt) => {
-        impl<$last: Transport> sealed::Sealed for ($last,) {}
-
-        transports!(@impl ; $last $l);
-    };
     // The last one stands for every other index: there is none.
-    (@impl $($T:ident $i:tt,)* ; $last:ident $l:tt) => {
-        impl<$($T: Transport,)* $last: Transport> Transports for ($($T,)* $last,) {
+    ($($T:ident $i:tt,)* ; $last:ident $l:tt) => {
+        impl<$($T: Room,)* $last: Room> Rooms for ($($T,)* $last,) {
             const NAMES: &'static [&'static str] = &[$($T::NAME,)* $last::NAME];
 
             fn choose(&self, ask: &Ask) -> Option<usize> {
@@ -242,8 +255,8 @@ macro_rules! transports {
 }
 
 transports!(; A 0);
-transports!(A 0; B 1);
-transports!(A 0, B 1; C 2);
-transports!(A 0, B 1, C 2; D 3);
-transports!(A 0, B 1, C 2, D 3; E 4);
-transports!(A 0, B 1, C 2, D 3, E 4; G 5);
+transports!(A 0, ; B 1);
+transports!(A 0, B 1, ; C 2);
+transports!(A 0, B 1, C 2, ; D 3);
+transports!(A 0, B 1, C 2, D 3, ; E 4);
+transports!(A 0, B 1, C 2, D 3, E 4, ; G 5);

@@ -8,7 +8,7 @@ use crate::body::Body;
 use crate::mount::Away;
 use crate::negotiate::{Ask, Asked};
 use crate::page::{self, Media, Page};
-use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::transport::{Answer, Room, Visit};
 use crate::uplink::Uplink;
 use crate::{observe, reject};
 
@@ -33,9 +33,7 @@ impl LongPollTransport {
     }
 }
 
-impl sealed::Sealed for LongPollTransport {}
-
-impl Transport for LongPollTransport {
+impl Room for LongPollTransport {
     const NAME: &'static str = "long-poll";
     const METHODS: &'static [Method] = &[Method::GET];
 

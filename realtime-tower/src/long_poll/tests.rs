@@ -6,7 +6,7 @@ use http::Request;
 
 use super::{LongPollConfig, LongPollTransport};
 use crate::negotiate::Ask;
-use crate::transport::Transport;
+use crate::transport::Room;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 

@@ -8,7 +8,7 @@ use crate::body::Body;
 use crate::mount::Away;
 use crate::negotiate::{Ask, Asked};
 use crate::page::{self, Media, Page};
-use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::transport::{Answer, Room, Visit};
 use crate::uplink::Uplink;
 use crate::{observe, reject};
 
@@ -16,9 +16,7 @@ use crate::{observe, reject};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PollTransport(pub PollConfig);
 
-impl sealed::Sealed for PollTransport {}
-
-impl Transport for PollTransport {
+impl Room for PollTransport {
     const NAME: &'static str = "poll";
     const METHODS: &'static [Method] = &[Method::GET];
 

@@ -4,7 +4,7 @@ use http::Request;
 
 use super::PollTransport;
 use crate::negotiate::{Ask, Asked};
-use crate::transport::Transport;
+use crate::transport::Room;
 
 type Headers<'a> = &'a [(&'a str, &'a str)];
 

@@ -21,14 +21,12 @@ use crate::observe;
 use crate::page;
 use crate::stats::add;
 use crate::timer::jittered;
-use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::transport::{Answer, Room, Visit};
 use crate::uplink::Uplink;
 
 /// Server-Sent Events, as a part of a mount.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SseTransport(pub SseConfig);
-
-impl sealed::Sealed for SseTransport {}
 
 fn accepted(ask: &Ask) -> Option<Accepted> {
     ask.accept.of("text", "event-stream")
@@ -40,7 +38,7 @@ fn head() -> Response<Body> {
     response
 }
 
-impl Transport for SseTransport {
+impl Room for SseTransport {
     const NAME: &'static str = "sse";
     const METHODS: &'static [Method] = &[Method::GET];
     const IS_STREAM: bool = true;
@@ -163,7 +161,7 @@ impl<F: Feed> SseBody<F> {
                     "a binary event on an SSE mount whose data is the bare payload: choose Data::PayloadOrBase64 or \
                      Data::Envelope",
                 );
-                observe::failed(self.downlink.permit(), &error);
+                observe::failed(self.downlink.permit(), Some(&error));
                 // The place of the stream is behind this batch, the client's is before it.
                 self.downlink.forget_place();
                 let Message::End(end) = self.downlink.end(EndReason::Source, Some(&error)) else {

@@ -15,15 +15,13 @@ use crate::headers::{self, Tail};
 use crate::mount::Away;
 use crate::negotiate::{Ask, Asked};
 use crate::reject;
-use crate::transport::{Answer, Transport, Visit, sealed};
+use crate::transport::{Answer, Room, Visit};
 use crate::upgrade::Upgrade;
 use crate::uplink::Uplink;
 
 /// WebSockets, as a part of a mount.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WebSocketTransport(pub WebSocketConfig);
-
-impl sealed::Sealed for WebSocketTransport {}
 
 fn upgrade(ask: &Ask) -> Option<&HeaderMap> {
     let headers = ask.upgrade.as_deref()?;
@@ -39,7 +37,7 @@ fn handshake(ask: &Ask) -> Result<Handshake, Box<Response<Body>>> {
     })
 }
 
-impl Transport for WebSocketTransport {
+impl Room for WebSocketTransport {
     const NAME: &'static str = "websocket";
     const METHODS: &'static [Method] = &[Method::GET];
     const IS_GUARDED: bool = true;

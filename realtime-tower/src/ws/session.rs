@@ -14,7 +14,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use realtime_core::envelope::{Control, EndReason};
 use realtime_core::{Cursor, Feed, Payload, SourceErrorKind};
-use tokio::time::Instant;
 
 use super::codec::{self, code};
 use super::config::WebSocketConfig;
@@ -25,7 +24,7 @@ use super::messages::{Messages, Mode};
 use super::outbox::Outbox;
 use crate::downlink::{Downlink, End, Message};
 use crate::stats::add;
-use crate::timer::{Deadline, now};
+use crate::timer::{Allowance, Deadline};
 use crate::uplink::Uplink;
 
 /// One open WebSocket.
@@ -39,6 +38,7 @@ pub(super) struct Session<F, U> {
     config: WebSocketConfig,
     phase: Phase,
     alive: Alive,
+    /// Control frames the peer may still send.
     controls: Allowance,
     deadline: Deadline,
 }
@@ -67,13 +67,6 @@ enum Alive {
     Asked,
     /// The peer takes nothing of what is written.
     Stalled,
-}
-
-/// Control frames a peer may still send.
-#[derive(Debug)]
-struct Allowance {
-    left: f64,
-    at: Instant,
 }
 
 /// What a turn came to.
@@ -107,7 +100,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             config,
             phase: Phase::Open,
             alive: Alive::Quiet,
-            controls: Allowance { left: config.controls_burst.into(), at: now() },
+            controls: Allowance::new(config.controls_burst, config.controls_per_second),
             deadline: Deadline::after(config.ping),
         }
     }
@@ -175,7 +168,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 Ok(None) => break,
                 Ok(Some(item)) => self.take(item),
                 Err(Violation { code, reason }) => {
-                    tracing::debug!(code, reason, "a client broke the protocol");
+                    let span = self.downlink.permit().span();
+                    span.in_scope(|| tracing::debug!(code, reason, "a client broke the protocol"));
                     self.refuse(code);
                     self.phase = Phase::Failing;
                 }
@@ -216,7 +210,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
     }
 
     fn may_control(&mut self) -> bool {
-        let may = self.controls.take(self.config);
+        let may = self.controls.take();
         if !may {
             self.refuse(code::POLICY);
         }
@@ -353,7 +347,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 false
             }
             Alive::Asked => {
-                tracing::debug!("a peer gives no sign of life");
+                let span = self.downlink.permit().span();
+                span.in_scope(|| tracing::debug!("a peer gives no sign of life"));
                 true
             }
             Alive::Stalled => {
@@ -362,17 +357,6 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 true
             }
         }
-    }
-}
-
-impl Allowance {
-    fn take(&mut self, config: WebSocketConfig) -> bool {
-        let now = now();
-        let earned = (now - self.at).as_secs_f64() * f64::from(config.controls_per_second);
-        self.left = (self.left + earned).min(config.controls_burst.into());
-        self.at = now;
-        self.left -= 1.0;
-        self.left >= 0.0
     }
 }
 
@@ -389,7 +373,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                     return Poll::Ready(());
                 }
                 Err(error) => {
-                    tracing::debug!(error = %error, "a connection broke off");
+                    let span = self.downlink.permit().span();
+                    span.in_scope(|| tracing::debug!(error = %error, "a connection broke off"));
                     return Poll::Ready(());
                 }
             }
