@@ -1,7 +1,9 @@
-//! What the example apps share: where they listen, and when they stop.
+//! What the example apps share: where they listen, when they stop, and a clock that ticks into a log.
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
+use realtime_core::{Event, Log};
 use tokio::net::TcpListener;
 
 /// What an app's `main` returns, and what its tests return.
@@ -37,4 +39,17 @@ pub async fn stop() {
         return;
     }
     _ = tokio::signal::ctrl_c().await;
+}
+
+/// Publishes `{"n":1}`, `{"n":2}` and so on, as event `tick`, for as long as the log takes them.
+///
+/// # Errors
+/// The log does not.
+pub async fn publish_ticks(log: Log, every: Duration) -> Result {
+    let mut ticks = tokio::time::interval(every);
+    for n in 1_u64.. {
+        ticks.tick().await;
+        log.publish(Event::json("tick", &serde_json::json!({ "n": n }))?)?;
+    }
+    Ok(())
 }
