@@ -1,10 +1,15 @@
-//! What the example apps share: where they listen, when they stop, and a clock that ticks into a log.
+//! What the example apps share: where they listen, when they stop, who came with a token, and a clock that ticks into a
+//! log.
+
+mod tokens;
 
 use std::io::{self, Write as _};
 use std::time::Duration;
 
 use realtime_core::{Event, Log};
 use tokio::net::TcpListener;
+
+pub use tokens::Tokens;
 
 /// What an app's `main` returns, and what its tests return.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;

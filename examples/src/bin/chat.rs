@@ -9,10 +9,9 @@
 //! $ curl -H 'Authorization: Bearer secret' http://127.0.0.1:3000/rooms          # all rooms, for the moderator alone
 //! ```
 //!
-//! A room is a topic, and all rooms are a prefix. The token is looked at on every request, resumes too.
+//! A room is a topic, all rooms are a prefix. The token is looked at on every request, resumes too.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -23,16 +22,15 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use realtime_axum::Realtime;
 use realtime_core::{Event, Log, Start, Topic, TopicSet};
-use realtime_examples::{Result, listen, stop};
+use realtime_examples::{Result, Tokens, listen, stop};
 use realtime_tower::{Handle, Inbound, UplinkError};
 use serde_json::json;
 
 #[tokio::main]
 async fn main() -> Result {
     let chat = Chat::default();
-    if let Ok(token) = std::env::var("MODERATOR") {
-        chat.admit(token, Member { name: "moderator".into(), moderates: true });
-    }
+    let moderator = Member { name: "moderator".into(), moderates: true };
+    _ = std::env::var("MODERATOR").map(|token| chat.members.admit(token, moderator));
     let (app, handle) = app(chat);
     let listener = listen("/").await?;
     axum::serve(listener, app)
@@ -44,14 +42,7 @@ async fn main() -> Result {
 #[derive(Clone, Default)]
 struct Chat {
     log: Log,
-    /// By token.
-    members: Arc<RwLock<HashMap<String, Member>>>,
-}
-
-impl Chat {
-    fn admit(&self, token: String, member: Member) {
-        self.members.write().unwrap_or_else(PoisonError::into_inner).insert(token, member);
-    }
+    members: Tokens<Member>,
 }
 
 fn app(chat: Chat) -> (Router, Handle) {
@@ -67,17 +58,14 @@ fn app(chat: Chat) -> (Router, Handle) {
 
 /// Gives a token to whoever asks; yours asks for more than a name.
 async fn join(State(chat): State<Chat>, name: String) -> std::result::Result<String, StatusCode> {
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let token = format!("{:032x}", u128::from_ne_bytes(secret));
-    chat.admit(token.clone(), Member { name: name.into(), moderates: false });
-    Ok(token)
+    let member = Member { name, moderates: false };
+    chat.members.issue(member).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Who asks: by `Authorization`, or by `?token=`, for a browser's WebSocket can set no header.
 #[derive(Clone)]
 struct Member {
-    name: Arc<str>,
+    name: String,
     moderates: bool,
 }
 
@@ -89,8 +77,7 @@ impl FromRequestParts<Chat> for Member {
         let query = Query::<HashMap<String, String>>::try_from_uri(&parts.uri).ok();
         let bearer = header.and_then(|value| value.strip_prefix("Bearer "));
         let token = bearer.or_else(|| query.as_ref()?.get("token").map(String::as_str));
-        let members = chat.members.read().unwrap_or_else(PoisonError::into_inner);
-        token.and_then(|token| members.get(token).cloned()).ok_or(StatusCode::UNAUTHORIZED)
+        token.and_then(|token| chat.members.who(token)).ok_or(StatusCode::UNAUTHORIZED)
     }
 }
 
@@ -102,7 +89,7 @@ async fn room(Path(room): Path<String>, member: Member, State(chat): State<Chat>
 
 async fn say(log: Log, topic: Topic, from: Member, said: Inbound) -> std::result::Result<(), UplinkError> {
     let no_text = || UplinkError::new(StatusCode::UNPROCESSABLE_ENTITY, "say a text");
-    let said = json!({ "from": *from.name, "text": said.to_text().ok_or_else(no_text)? });
+    let said = json!({ "from": from.name, "text": said.to_text().ok_or_else(no_text)? });
     log.publish(Event::json("said", &said)?.with_topic(topic))?;
     Ok(())
 }
@@ -144,8 +131,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn only_members_read_and_only_a_moderator_reads_everything() -> Result {
         let chat = Chat::default();
-        chat.admit("a".into(), Member { name: "ada".into(), moderates: false });
-        chat.admit("m".into(), Member { name: "max".into(), moderates: true });
+        chat.members.admit("a".into(), Member { name: "ada".into(), moderates: false });
+        chat.members.admit("m".into(), Member { name: "max".into(), moderates: true });
         let (app, _handle) = app(chat);
         let cases = [
             ("/tea", 401),
