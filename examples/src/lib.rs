@@ -1,8 +1,15 @@
-//! What the example apps share: where they listen, and when they stop.
+//! What the example apps share: where they listen, when they stop, who came with a token, and a clock that ticks into a
+//! log.
+
+mod tokens;
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
+use realtime_core::{Event, Log};
 use tokio::net::TcpListener;
+
+pub use tokens::Tokens;
 
 /// What an app's `main` returns, and what its tests return.
 pub type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -37,4 +44,17 @@ pub async fn stop() {
         return;
     }
     _ = tokio::signal::ctrl_c().await;
+}
+
+/// Publishes `{"n":1}`, `{"n":2}` and so on, as event `tick`, for as long as the log takes them.
+///
+/// # Errors
+/// The log does not.
+pub async fn publish_ticks(log: Log, every: Duration) -> Result {
+    let mut ticks = tokio::time::interval(every);
+    for n in 1_u64.. {
+        ticks.tick().await;
+        log.publish(Event::json("tick", &serde_json::json!({ "n": n }))?)?;
+    }
+    Ok(())
 }

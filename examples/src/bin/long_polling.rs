@@ -12,8 +12,6 @@
 //! The cookie is checked on every request, those that go on from a cursor too, and the topic is made of who came in,
 //! never of what was asked for: nobody can name another's.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -24,7 +22,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use realtime_axum::Realtime;
 use realtime_core::{Event, Log, Start, Topic};
-use realtime_examples::{Result, listen, stop};
+use realtime_examples::{Result, Tokens, listen, stop};
 use realtime_tower::{Handle, LongPollTransport, PollTransport};
 
 #[tokio::main]
@@ -40,8 +38,7 @@ async fn main() -> Result {
 #[derive(Clone, Default)]
 struct App {
     log: Log,
-    /// Who is logged in, by session.
-    sessions: Arc<RwLock<HashMap<String, String>>>,
+    sessions: Tokens<User>,
 }
 
 fn app() -> (Router, Handle) {
@@ -59,6 +56,7 @@ fn app() -> (Router, Handle) {
 }
 
 /// The user a request comes from: an extractor like any other, and so are yours.
+#[derive(Clone)]
 struct User(String);
 
 impl FromRequestParts<App> for User {
@@ -66,8 +64,7 @@ impl FromRequestParts<App> for User {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> std::result::Result<Self, StatusCode> {
         let session = session(&parts.headers).ok_or(StatusCode::UNAUTHORIZED)?;
-        let sessions = app.sessions.read().unwrap_or_else(PoisonError::into_inner);
-        sessions.get(session).cloned().map(User).ok_or(StatusCode::UNAUTHORIZED)
+        app.sessions.who(session).ok_or(StatusCode::UNAUTHORIZED)
     }
 }
 
@@ -86,11 +83,8 @@ async fn notifications(
 
 /// Believes who you say you are; yours asks for a password.
 async fn login(State(app): State<App>, user: String) -> std::result::Result<Response, StatusCode> {
-    let mut secret = [0; 16];
-    getrandom::fill(&mut secret).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
-    let session = format!("{:032x}", u128::from_ne_bytes(secret));
+    let session = app.sessions.issue(User(user)).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
     let cookie = format!("session={session}; HttpOnly; SameSite=Strict; Path=/");
-    app.sessions.write().unwrap_or_else(PoisonError::into_inner).insert(session, user);
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie)]).into_response())
 }
 

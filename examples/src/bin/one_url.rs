@@ -13,8 +13,8 @@ use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use realtime_axum::Realtime;
-use realtime_core::{Event, Log, Start};
-use realtime_examples::{Result, listen, stop};
+use realtime_core::{Log, Start};
+use realtime_examples::{Result, listen, publish_ticks, stop};
 use realtime_tower::Handle;
 
 #[tokio::main]
@@ -22,7 +22,7 @@ async fn main() -> Result {
     let log = Log::new();
     let (app, handle) = app(log.clone());
     let listener = listen("/events").await?;
-    tokio::spawn(publish(log));
+    tokio::spawn(publish_ticks(log, Duration::from_millis(100)));
     axum::serve(listener, app)
         .with_graceful_shutdown(handle.drain_on(stop(), Duration::from_secs(5)))
         .await?;
@@ -37,16 +37,6 @@ fn app(log: Log) -> (Router, Handle) {
 
 async fn events(State(log): State<Log>, rt: Realtime) -> Response {
     rt.serve(log).await
-}
-
-/// `{"n":1}`, `{"n":2}` and so on, ten times a second.
-async fn publish(log: Log) -> Result {
-    let mut ticks = tokio::time::interval(Duration::from_millis(100));
-    for n in 1_u64.. {
-        ticks.tick().await;
-        log.publish(Event::json("tick", &serde_json::json!({ "n": n }))?)?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -73,7 +63,7 @@ mod tests {
     async fn every_transport_goes_on_where_the_one_before_it_stood() -> Result {
         let log = Log::new();
         let (app, _handle) = app(log.clone());
-        tokio::spawn(publish(log));
+        tokio::spawn(publish_ticks(log, Duration::from_millis(100)));
         tokio::time::sleep(Duration::from_secs(1)).await;
 
         let poll = testing::page(app.clone().oneshot(after(None).body(Body::empty())?).await?).await?;
