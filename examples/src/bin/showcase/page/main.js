@@ -19,7 +19,7 @@ const panes = transports.map((transport, index) => {
 for (const pane of panes) {
   pane.run();
   pane.onfigures = ({ every_ms }) => {
-    for (const radio of element("pace").elements.pace) radio.checked = Number(radio.value) === every_ms;
+    for (const radio of document.querySelectorAll("#pace input")) radio.checked = Number(radio.value) === every_ms;
   };
 }
 

@@ -41,31 +41,37 @@ export class Pane {
 
   // ---- reading
 
-  // One turn after another, each by the transport of the moment; between two the pane waits. A turn ends in
-  // {wait}: go on after so many milliseconds, {failed}: come back later, or {over}: nothing will ever follow.
+  // One turn after another, each by the transport of the moment, with a wait behind it.
   async run() {
     this.say("connecting");
     for (;;) {
       this.#turn = new AbortController();
       const { signal } = this.#turn;
-      const outcome = await this.transport.read(this, signal).catch((error) => ({ failed: error.message }));
-      if (signal.aborted) {
-        this.#liveSince = null;
-        await sleep(this.#pause, (this.#turn = new AbortController()).signal);
-        this.say("resuming");
-        continue;
-      }
-      if (outcome.over) return this.say("the source has ended");
-      if (outcome.failed === undefined) {
-        await sleep(outcome.wait, signal);
-        continue;
-      }
-      if (outcome.forget) this.cursor = START;
+      await sleep(await this.#read(signal), signal);
+      if (!signal.aborted) continue;
+      // Cut, or moved: what the old turn had to say is over.
       this.#liveSince = null;
-      const wait = outcome.wait ?? this.#backoff();
-      this.say(`${outcome.failed}; again in ${(wait / 1000).toFixed(1)} s`);
-      await sleep(wait, signal);
+      this.#turn = new AbortController();
+      await sleep(this.#pause, this.#turn.signal);
+      this.say("resuming");
     }
+  }
+
+  // Returns how long to wait. A transport says {wait}: go on after so many milliseconds, {failed}: come back later,
+  // or {over}: nothing will ever follow.
+  async #read(signal) {
+    const outcome = await this.transport.read(this, signal).catch((error) => ({ failed: error.message }));
+    if (signal.aborted) return 0;
+    if (outcome.over) {
+      this.say("the source has ended");
+      return Infinity;
+    }
+    if (outcome.failed === undefined) return outcome.wait;
+    if (outcome.forget) this.cursor = START;
+    this.#liveSince = null;
+    const wait = outcome.wait ?? this.#backoff();
+    this.say(`${outcome.failed}; again in ${(wait / 1000).toFixed(1)} s`);
+    return wait;
   }
 
   // At random up to five seconds, then ten, then twenty: clients that were thrown out together come back apart.
@@ -204,7 +210,7 @@ export async function post(url, event, data) {
 function sleep(ms, signal) {
   if (!ms || signal.aborted) return undefined;
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
+    const timer = ms === Infinity ? undefined : setTimeout(resolve, ms);
     signal.addEventListener("abort", () => {
       clearTimeout(timer);
       resolve();
