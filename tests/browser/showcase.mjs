@@ -90,10 +90,10 @@ async function whatIsSentComesBack(page) {
   for (const pane of PANES) {
     await page.locator(".echo input").nth(pane).fill(`hello ${pane}`);
     await page.locator(".echo button").nth(pane).click();
-    const way = TRANSPORTS[pane] === "websocket" ? "WebSocket frame" : "POST";
+    const way = TRANSPORTS[pane] === "websocket" ? "frame" : "POST";
     await until(`pane ${pane} hears its echo by ${way}`, async () => {
       const text = await page.locator(".echo output").nth(pane).textContent();
-      return text.startsWith(`“hello ${pane}” back by ${way} in `) || text;
+      return (text.startsWith(`“hello ${pane}” back in `) && text.endsWith(` by ${way}`)) || text;
     });
   }
 }
@@ -128,6 +128,7 @@ async function theKeyboardReaches(page) {
 }
 
 async function photographs(page) {
+  await page.evaluate(() => document.activeElement.blur());
   for (const width of [1280, 390]) {
     for (const colorScheme of ["light", "dark"]) {
       await page.setViewportSize({ width, height: 1000 });

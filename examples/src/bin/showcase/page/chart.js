@@ -4,7 +4,7 @@
 import uPlot from "./vendor/uPlot.esm.js";
 import { serverNow } from "./clock.js";
 
-const SECONDS = 15;
+const SECONDS = 15; // the marks below name them
 const SAMPLES_MAX = 400;
 const HEIGHT = 150;
 const CORES_MAX = 8; // more lines than this are no longer lines
@@ -80,11 +80,12 @@ export class Chart {
     const axes = { stroke: colour.text, grid: { stroke: colour.grid, width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     const options = {
       ...this.#size(),
+      padding: [8, 14, 0, 0],
       legend: { show: false },
       cursor: { show: false },
       scales: { x: { time: true, range: window }, y: { range: axis.range } },
       axes: [
-        { ...axes, size: 22, values: (_, splits) => splits.map(ago) },
+        { ...axes, size: 22, splits: marks, values: (_, splits) => splits.map(ago) },
         { ...axes, size: 40, values: (_, splits) => splits.map((value) => `${value}${axis.unit === "%" ? " %" : ""}`) },
       ],
       series: [{}, ...series],
@@ -99,12 +100,15 @@ export class Chart {
   }
 }
 
-const window = () => [serverNow() / 1000 - SECONDS, serverNow() / 1000];
+function window() {
+  const now = serverNow() / 1000;
+  return [now - SECONDS, now];
+}
 
-const ago = (at) => {
-  const seconds = Math.round(serverNow() / 1000 - at);
-  return seconds === 0 ? "now" : `-${seconds} s`;
-};
+// Of the x axis: they stand still, the line moves.
+const marks = (plot) => [15, 10, 5, 0].map((seconds) => plot.scales.x.max - seconds);
+
+const ago = (_, mark) => ["-15 s", "-10 s", "-5 s", "now"][mark];
 
 // From the last sample to the right edge.
 function shade(plot, colour) {

@@ -49,11 +49,10 @@ export class Pane {
       const { signal } = this.#turn;
       await sleep(await this.#read(signal), signal);
       if (!signal.aborted) continue;
-      // Cut, or moved: what the old turn had to say is over.
-      this.#liveSince = null;
+      // Cut, or moved.
       this.#turn = new AbortController();
       await sleep(this.#pause, this.#turn.signal);
-      this.say("resuming");
+      this.away("resuming");
     }
   }
 
@@ -68,9 +67,8 @@ export class Pane {
     }
     if (outcome.failed === undefined) return outcome.wait;
     if (outcome.forget) this.cursor = START;
-    this.#liveSince = null;
     const wait = outcome.wait ?? this.#backoff();
-    this.say(`${outcome.failed}; again in ${(wait / 1000).toFixed(1)} s`);
+    this.away(`${outcome.failed}; again in ${(wait / 1000).toFixed(1)} s`);
     return wait;
   }
 
@@ -94,6 +92,12 @@ export class Pane {
     this.cursor = cursor ?? this.cursor;
     this.#liveSince ??= clock.serverNow();
     this.say("live");
+  }
+
+  // Not connected. What is published till it is again says nothing about how long the transport takes.
+  away(state) {
+    this.#liveSince = null;
+    this.say(state);
   }
 
   #figures(figures) {
@@ -142,12 +146,12 @@ export class Pane {
   // To the server and back: a frame where there is a socket, else a POST to the same URL.
   async echo(text) {
     const t0 = clock.now();
-    const way = this.send ? "WebSocket frame" : "POST";
+    const way = this.send ? "frame" : "POST";
     const ask = this.send ?? ((event, data) => post(this.url, event, data));
     const reply = await ask("echo", { t0, text });
     const t1 = clock.now();
     clock.sample(reply.t0, reply.server, t1);
-    return `“${reply.text}” back by ${way} in ${(t1 - t0).toFixed(1)} ms`;
+    return `“${reply.text}” back in ${ms(t1 - t0)} by ${way}`;
   }
 
   // ---- showing
@@ -163,7 +167,7 @@ export class Pane {
     const rate = events ? ` (${ratio(requests / events)} per event)` : "";
     this.#show("requests", `${requests.toLocaleString("en")}${rate}`);
     this.#show("empties", empties.toLocaleString("en"));
-    this.#show("bytes", `${per(body_bytes)} + heads ${per(head_bytes)}`);
+    this.#show("bytes", `${per(body_bytes + head_bytes)} (heads ${per(head_bytes)})`);
   }
 
   draw() {
@@ -175,7 +179,7 @@ export class Pane {
   #fill() {
     const { root, transport } = this;
     const select = root.querySelector("select");
-    for (const { name } of transports) select.append(new Option(name, name, false, name === transport.name));
+    for (const { name, short } of transports) select.append(new Option(short, name, false, name === transport.name));
     select.addEventListener("change", () => this.moveTo(select.value));
     root.querySelector(".cut").addEventListener("click", () => this.cut());
     root.querySelector(".echo").addEventListener("submit", async (submit) => {

@@ -4,6 +4,7 @@ import { takePage, refused } from "./page.js";
 
 export const name = "long-poll";
 export const label = "Long-polling";
+export const short = "Long-polling";
 export const holds = 1;
 
 const WAIT_SECONDS = 20;

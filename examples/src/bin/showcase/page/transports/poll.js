@@ -4,6 +4,7 @@ import { takePage, refused } from "./page.js";
 
 export const name = "poll";
 export const label = "Polling, once a second";
+export const short = "Polling";
 export const holds = 0; // connections it keeps for itself
 
 const EVERY_MS = 1000;

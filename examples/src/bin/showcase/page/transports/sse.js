@@ -3,6 +3,7 @@
 
 export const name = "sse";
 export const label = "Server-Sent Events";
+export const short = "SSE";
 export const holds = 1;
 
 const EVENTS = ["figures", "$open", "$gap", "$live", "$end"];
@@ -27,7 +28,7 @@ export function read(pane, signal) {
     source.onerror = () => {
       if (signal.aborted) return;
       if (source.readyState === EventSource.CLOSED) finish({ failed: "refused" });
-      else pane.say("lost the connection, the browser comes back by itself");
+      else pane.away("lost the connection, the browser comes back by itself");
     };
   });
 }

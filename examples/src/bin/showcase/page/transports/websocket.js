@@ -2,6 +2,7 @@
 
 export const name = "websocket";
 export const label = "WebSocket";
+export const short = "WebSocket";
 export const holds = 0; // browsers count WebSockets apart from the six
 
 const REPLY_WAIT_MS = 5000;
