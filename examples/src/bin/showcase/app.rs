@@ -1,5 +1,6 @@
 //! The routes.
 
+use std::mem;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -25,21 +26,20 @@ const FIRST: Start = Start::Last(8);
 struct App {
     log: Log,
     pace: Arc<Pace>,
-    panes: Panes,
+    panes: Panes<{ MOUNTS.len() }>,
 }
 
 /// All routes, and the grip on all readers.
-pub(crate) fn app(log: Log, pace: Arc<Pace>) -> (Router, Panes) {
+pub(crate) fn app(log: Log, pace: Arc<Pace>) -> (Router, Panes<{ MOUNTS.len() }>) {
     let mut router = Router::new().merge(assets::routes()).route("/stats", get(stats));
-    let mut panes = Vec::new();
-    for (name, path) in MOUNTS {
+    let panes = MOUNTS.map(|(name, path)| {
         let (mount, handle) = realtime_axum::mount().default_start(FIRST).build();
         let heads = Arc::new(Heads::default());
         let counted = middleware::from_fn_with_state(heads.clone(), count_heads);
-        router = router.route(path, mount.route(events).layer(counted));
-        panes.push(Pane { name, handle, heads });
-    }
-    let panes = Panes(panes.into());
+        router = mem::take(&mut router).route(path, mount.route(events).layer(counted));
+        Pane { name, handle, heads }
+    });
+    let panes = Panes(Arc::new(panes));
     (router.with_state(App { log, pace, panes: panes.clone() }), panes)
 }
 

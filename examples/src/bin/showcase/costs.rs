@@ -1,8 +1,8 @@
 //! What reading costs, as the server counts it: the mounts' own figures, and the HTTP heads around them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, header};
@@ -10,8 +10,6 @@ use axum::middleware::Next;
 use axum::response::Response;
 use realtime_tower::Handle;
 use serde::Serialize;
-use std::sync::Arc;
-use tokio::task::JoinSet;
 
 /// A mount of its own for each pane of the page: what is counted by mount is then counted by pane. Tabs share them.
 pub(crate) struct Pane {
@@ -21,8 +19,13 @@ pub(crate) struct Pane {
 }
 
 /// All of them.
-#[derive(Clone)]
-pub(crate) struct Panes(pub(crate) Arc<[Pane]>);
+pub(crate) struct Panes<const N: usize>(pub(crate) Arc<[Pane; N]>);
+
+impl<const N: usize> Clone for Panes<N> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
 
 /// What one transport has done for one pane.
 #[derive(Debug, Serialize)]
@@ -40,18 +43,14 @@ struct Cost {
     gaps: u64,
 }
 
-impl Panes {
-    /// Ends all streams, those of every pane at once.
-    pub(crate) async fn drain(&self, deadline: Duration) {
-        let drains = self.0.iter().map(|pane| {
-            let handle = pane.handle.clone();
-            async move { handle.drain(deadline).await }
-        });
-        drains.collect::<JoinSet<_>>().join_all().await;
+impl<const N: usize> Panes<N> {
+    /// The grip on every mount.
+    pub(crate) fn handles(&self) -> [Handle; N] {
+        self.0.each_ref().map(|pane| pane.handle.clone())
     }
 
     /// By pane and transport, since the server was started.
-    pub(crate) fn costs(&self) -> impl Serialize + use<> {
+    pub(crate) fn costs(&self) -> impl Serialize + use<N> {
         self.0.iter().map(|pane| (pane.name, pane.costs())).collect::<BTreeMap<_, _>>()
     }
 }

@@ -17,9 +17,7 @@ mod uplink;
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use realtime_core::{Keep, Log, TopicSet};
 
 use crate::figures::Pace;
@@ -27,21 +25,16 @@ use crate::figures::Pace;
 /// Events the log keeps: five minutes of them at the usual pace. Who was away longer is told of a gap.
 const KEPT_MAX: usize = 1_200;
 
-/// How long a stop waits for the readers to go.
-const DRAIN: Duration = Duration::from_secs(3);
-
 #[tokio::main]
 async fn main() -> io::Result<()> {
     let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(KEPT_MAX)).build();
     let pace = Arc::new(Pace::default());
-    figures::publish_from_a_thread(log.clone(), pace.clone())?;
-    let (app, panes) = app::app(log, pace);
+    let (app, panes) = app::app(log.clone(), pace.clone());
     let listener = realtime_examples::listen("/").await?;
-    // A figure is a small write: without this it may wait for the answer to the one before.
-    let listener = listener.tap_io(|tcp| _ = tcp.set_nodelay(true));
-    let stop = async move {
-        _ = tokio::signal::ctrl_c().await;
-        panes.drain(DRAIN).await;
-    };
-    axum::serve(listener, app).with_graceful_shutdown(stop).await
+    figures::publish_from_a_thread(log, pace)?;
+    let stop = async { _ = tokio::signal::ctrl_c().await };
+    let [all, panes @ ..] = panes.handles();
+    let server = realtime_axum::serve(listener, app, all);
+    panes.into_iter().fold(server, |server, pane| server.and(pane)).with_graceful_shutdown(stop).await;
+    Ok(())
 }
