@@ -1,112 +1,253 @@
-// Drives the showcase in a real browser: node showcase.mjs URL SCREENSHOT_DIR
+// Opens the showcase and does to it what a visitor can: `node showcase.mjs URL SCREENSHOTS`.
 //
-// Every pane draws; a cut connection resumes, a moved one goes on, and by sequence nothing is lost or repeated; the
-// echo works both ways; native EventSource, WebSocket and fetch get events; the console stays clean.
+// Where the server is to be restarted it prints a line `RESTART` and waits for one on its input.
 
-import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
-import { join } from "node:path";
-import { chromium } from "playwright-core";
+import { mkdir } from "node:fs/promises";
+import { createInterface } from "node:readline/promises";
+import { check, launch, until } from "./browser.mjs";
 
 const [url, screenshots] = process.argv.slice(2);
-const transports = ["poll", "long-poll", "sse", "websocket"];
-mkdirSync(screenshots, { recursive: true });
+const TRANSPORTS = ["poll", "long-poll", "sse", "websocket"];
+const PANES = [0, 1, 2, 3];
 
-const browser = await chromium.launch({
-  executablePath: process.env.REALTIME_CHROMIUM ?? "/usr/bin/chromium",
-  args: [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-  ],
-});
-
+await mkdir(screenshots, { recursive: true });
+const browser = await launch();
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
   const complaints = [];
-  page.on("console", (message) => message.type() === "error" && complaints.push(message.text()));
-  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => {
+    if (["error", "warning"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${error}`));
   await page.goto(url);
 
-  const figure = (pane, name) => page.evaluate(([pane, name]) => window.panes[pane][name], [pane, name]);
-  const grows = async (pane, name, by, what) => {
-    const from = await figure(pane, name);
-    await page
-      .waitForFunction(([pane, name, least]) => window.panes[pane][name] >= least, [pane, name, from + by], { timeout: 20_000 })
-      .catch(() => assert.fail(`${what}: ${name} of ${pane} did not grow by ${by} from ${from}`));
-  };
-  const unbroken = async (what) => {
-    for (const pane of transports) {
-      assert.equal(await figure(pane, "lost"), 0, `${what}: ${pane} lost`);
-      assert.equal(await figure(pane, "repeated"), 0, `${what}: ${pane} repeated`);
-      assert.equal(await figure(pane, "gaps"), 0, `${what}: ${pane} gaps`);
-    }
-  };
-
-  for (const pane of transports) {
-    await grows(pane, "received", 6, "at the start");
-    const drawn = await page.evaluate((pane) => {
-      const canvas = document.querySelector(`[data-pane="${pane}"] canvas`);
-      const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
-      // The line of the CPU has a colour; the grid is grey.
-      for (let at = 0; at < pixels.length; at += 4) if (pixels[at + 3] > 128 && pixels[at + 2] - pixels[at] > 80) return true;
-      return false;
-    }, pane);
-    assert.ok(drawn, `${pane} draws no line`);
-  }
-  await unbroken("at the start");
-
-  for (const pane of transports) {
-    await page.locator(`[data-pane="${pane}"] [data-role="cut"]`).click();
-    await page.waitForFunction((pane) => document.querySelector(`[data-pane="${pane}"] [data-role="state"]`).textContent === "open", pane);
-    await grows(pane, "received", 6, "after a cut");
-  }
-  await unbroken("after the cuts");
-
-  for (const pane of transports) {
-    for (const transport of [...transports, pane]) {
-      await page.locator(`[data-pane="${pane}"] [data-role="transport"]`).selectOption(transport);
-      await grows(pane, "received", 3, `moved to ${transport}`);
-    }
-  }
-  await unbroken("after the moves");
-
-  for (const pane of transports) {
-    assert.equal(await page.evaluate((pane) => window.panes[pane].echo(), pane), true, `echo of ${pane}`);
-  }
-
-  const native = await page.evaluate(async () => {
-    const first = (target, event) =>
-      new Promise((resolve, reject) => {
-        target.addEventListener(event, ({ data }) => resolve(JSON.parse(data).seq), { once: true });
-        setTimeout(() => reject(new Error(`no ${event} in 10 s`)), 10_000);
-      });
-    const source = new EventSource("/events/sse?offset=last-1");
-    const socket = new WebSocket(`ws://${location.host}/events/websocket?offset=last-1`);
-    const seen = [await first(source, "figures"), await first(socket, "message")];
-    source.close();
-    socket.close();
-    const { events } = await (await fetch("/events/poll?offset=last-1")).json();
-    return [...seen, events[0].data.seq];
-  });
-  assert.ok(native.every((seq) => seq > 0), `native pieces got ${native}`);
-
-  for (const [width, height] of [[1280, 1000], [390, 844]]) {
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme });
-      await page.setViewportSize({ width, height });
-      await page.waitForTimeout(600);
-      await page.screenshot({ path: join(screenshots, `showcase-${width}-${colorScheme}.png`), fullPage: true });
-      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-      assert.ok(overflow <= 0, `${width} px wide, the page is ${overflow} px wider`);
-    }
-  }
-  assert.deepEqual(complaints, [], "the console is clean");
-  console.log("the showcase holds");
+  await everyPaneDraws(page);
+  await everyCutLosesNothing(page);
+  await everyPaneSpeaksEveryTransport(page);
+  await whatIsSentComesBack(page);
+  await thePaceChanges(page);
+  await theKeyboardReaches(page);
+  await photographs(page);
+  check(complaints.length === 0, `the console is silent, but: ${complaints.join("\n")}`);
+  await nativePiecesRead(page);
+  await aRestartIsAGap(page);
+  await manyTabsAreWarned(page);
 } finally {
   await browser.close();
+}
+
+// ---- what holds
+
+async function everyPaneDraws(page) {
+  for (const pane of PANES) {
+    await until(`pane ${pane} is live`, () => isLive(page, pane));
+    await advances(page, pane, 8);
+    const ink = await page.locator(".pane canvas").nth(pane).evaluate((canvas) => {
+      const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+      let blue = 0;
+      for (let at = 0; at < data.length; at += 4) blue += data[at + 3] > 200 && data[at + 2] > data[at] + 60;
+      return blue;
+    });
+    check(ink > 100, `pane ${pane} has a line on its chart (${ink} pixels)`);
+    await until(`pane ${pane} knows its delay and costs`, async () => {
+      const texts = await Promise.all(["delay", "requests", "bytes"].map((name) => figure(page, pane, name)));
+      return texts.every((text) => /\d/.test(text)) || texts;
+    });
+  }
+  const heights = await page.locator(".pane").evaluateAll((panes) => panes.map((pane) => pane.offsetHeight));
+  check(new Set(heights).size === 1, `panes are equally high: ${heights}`);
+}
+
+async function everyCutLosesNothing(page) {
+  for (const pane of PANES) {
+    for (let round = 0; round < 2; round += 1) {
+      const seen = await watchStates(page, pane);
+      await page.locator(".cut").nth(pane).click();
+      await until(`pane ${pane} is cut and comes back`, async () => {
+        const states = await seen();
+        return (states.includes("cut") && states.at(-1) === "live") || states;
+      });
+      await advances(page, pane, 4);
+    }
+    await unbroken(page, pane);
+  }
+}
+
+async function everyPaneSpeaksEveryTransport(page) {
+  for (const pane of PANES) {
+    const select = page.locator(".pane select").nth(pane);
+    const own = await select.inputValue();
+    for (const transport of [...TRANSPORTS, own]) {
+      await select.selectOption(transport);
+      await until(`pane ${pane} is live by ${transport}`, () => isLive(page, pane));
+      await advances(page, pane, 3);
+      await unbroken(page, pane);
+    }
+  }
+}
+
+async function whatIsSentComesBack(page) {
+  for (const pane of PANES) {
+    await page.locator(".echo input").nth(pane).fill(`hello ${pane}`);
+    await page.locator(".echo button").nth(pane).click();
+    const way = TRANSPORTS[pane] === "websocket" ? "frame" : "POST";
+    await until(`pane ${pane} hears its echo by ${way}`, async () => {
+      const text = await page.locator(".echo output").nth(pane).textContent();
+      return (text.startsWith(`“hello ${pane}” back in `) && text.endsWith(` by ${way}`)) || text;
+    });
+  }
+}
+
+// A quiet source is where polling is seen to waste: answers without an event.
+async function thePaceChanges(page) {
+  const empties = async () => Number((await figure(page, 0, "empties")).replaceAll(",", ""));
+  const before = await empties();
+  await page.getByLabel("1 in 5 seconds").check();
+  await until("polling gets empty answers", async () => (await empties()) > before + 2, 30_000);
+  check((await figure(page, 2, "empties")) === "0", "pushing does not");
+  await page.getByLabel("4 a second").check();
+  await advances(page, 3, 4);
+  await until("the choice shows", () => page.getByLabel("4 a second").isChecked());
+}
+
+async function theKeyboardReaches(page) {
+  const reached = new Set();
+  await page.locator("h1").click();
+  for (let step = 0; step < 40; step += 1) {
+    await page.keyboard.press("Tab");
+    reached.add(await page.evaluate(() => {
+      const pane = document.activeElement.closest(".pane")?.getAttribute("aria-label") ?? "top";
+      return `${pane} ${document.activeElement.tagName} ${document.activeElement.className}`.trim();
+    }));
+  }
+  for (const pane of [1, 2, 3, 4]) {
+    for (const part of ["SELECT", "BUTTON cut", "INPUT", "BUTTON"]) {
+      check(reached.has(`Pane ${pane} ${part}`), `Tab reaches ${part} of pane ${pane}: ${[...reached]}`);
+    }
+  }
+}
+
+async function photographs(page) {
+  await page.evaluate(() => document.activeElement.blur());
+  for (const width of [1280, 390]) {
+    for (const colorScheme of ["light", "dark"]) {
+      await page.setViewportSize({ width, height: 1000 });
+      await page.emulateMedia({ colorScheme });
+      await page.waitForTimeout(600);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      check(wide <= width, `nothing sticks out at ${width} px: ${wide}`);
+      await page.screenshot({ path: `${screenshots}/${width}-${colorScheme}.png`, fullPage: true });
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 1000 });
+}
+
+// EventSource, WebSocket and fetch as they are, without a line of ours.
+async function nativePiecesRead(page) {
+  const read = await page.evaluate(async () => {
+    const first = (start) => new Promise((resolve, reject) => {
+      setTimeout(reject, 10_000, new Error("nothing came"));
+      start(resolve, reject);
+    });
+    const sse = await first((resolve, reject) => {
+      const source = new EventSource("/events");
+      source.addEventListener("figures", ({ data, lastEventId }) => {
+        source.close();
+        resolve({ seq: JSON.parse(data).seq, id: lastEventId });
+      });
+      source.onerror = reject;
+    });
+    const bare = await first((resolve, reject) => {
+      const socket = new WebSocket(`${location.origin.replace("http", "ws")}/events?offset=${sse.id}`);
+      socket.onmessage = ({ data }) => {
+        socket.close();
+        resolve({ seq: JSON.parse(data).seq, protocol: socket.protocol });
+      };
+      socket.onerror = reject;
+    });
+    const { events } = await (await fetch(`/events?offset=${sse.id}`)).json();
+    return { sse, bare, polled: events[0].data.seq };
+  });
+  check(read.bare.protocol === "", "a bare WebSocket has no subprotocol");
+  check(read.bare.seq === read.sse.seq + 1, `a WebSocket goes on where EventSource was: ${JSON.stringify(read)}`);
+  check(read.polled === read.sse.seq + 1, `fetch goes on there too: ${JSON.stringify(read)}`);
+}
+
+async function aRestartIsAGap(page) {
+  const lines = createInterface({ input: process.stdin });
+  console.log("RESTART");
+  await lines.question("");
+  lines.close();
+  for (const pane of PANES) {
+    // Waits after a failure are drawn from up to 5 s, then 10, then 20.
+    await until(`pane ${pane} says the gap`, async () => {
+      const note = await page.locator(".note").nth(pane).textContent();
+      return note.startsWith("server restarted: gap epoch") || note;
+    }, 60_000);
+    await until(`pane ${pane} goes on`, () => isLive(page, pane));
+    await advances(page, pane, 4);
+    await unbroken(page, pane);
+  }
+}
+
+async function manyTabsAreWarned(page) {
+  check(await page.locator("#tabs").isHidden(), "one tab is no reason to warn");
+  const others = [];
+  for (let tab = 0; tab < 3; tab += 1) {
+    const other = await page.context().newPage();
+    await other.goto(url, { waitUntil: "commit" });
+    others.push(other);
+  }
+  await until("four tabs are too many", () => page.locator("#tabs").isVisible());
+  check((await page.locator("#tabs").textContent()).startsWith("4 tabs"), "they are counted");
+  await Promise.all(others.map((other) => other.close()));
+  await until("one is not", () => page.locator("#tabs").isHidden());
+}
+
+// ---- what is looked at
+
+function paneOf(page, pane) {
+  return page.locator(".pane").nth(pane);
+}
+
+function state(page, pane) {
+  return paneOf(page, pane).getAttribute("data-state");
+}
+
+async function isLive(page, pane) {
+  const now = await state(page, pane);
+  return now === "live" || now;
+}
+
+// What a pane says from here on; asking again would miss what is over soon.
+async function watchStates(page, pane) {
+  const seen = await paneOf(page, pane).evaluateHandle((root) => {
+    const states = [];
+    new MutationObserver(() => states.push(root.dataset.state)).observe(root, { attributeFilter: ["data-state"] });
+    return states;
+  });
+  return () => seen.jsonValue();
+}
+
+function figure(page, pane, name) {
+  return paneOf(page, pane).locator(`[data-of="${name}"]`).textContent();
+}
+
+async function seq(page, pane) {
+  return Number(await paneOf(page, pane).getAttribute("data-seq"));
+}
+
+async function advances(page, pane, by) {
+  const from = await seq(page, pane);
+  await until(`pane ${pane} goes on from ${from} by ${by}`, async () => {
+    const now = await seq(page, pane);
+    return now >= from + by || now;
+  });
+}
+
+async function unbroken(page, pane) {
+  for (const name of ["lost", "repeated"]) {
+    const count = await figure(page, pane, name);
+    check(count === "0", `pane ${pane} has ${name} 0, not ${count}`);
+  }
 }

@@ -1,0 +1,79 @@
+// The page: four panes that read one log, each by a transport of its own.
+
+import * as clock from "./clock.js";
+import * as costs from "./costs.js";
+import * as tabs from "./tabs.js";
+import { Pane, post, transports } from "./pane.js";
+
+const FRAME_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 100;
+const TABS_MAX = 3;
+
+const element = (id) => document.getElementById(id);
+
+const panes = transports.map((transport, index) => {
+  const root = element("pane").content.firstElementChild.cloneNode(true);
+  element("panes").append(root);
+  return new Pane(root, String(index + 1), transport);
+});
+
+for (const pane of panes) {
+  pane.run();
+  pane.onfigures = ({ every_ms }) => {
+    for (const radio of document.querySelectorAll("#pace input")) radio.checked = Number(radio.value) === every_ms;
+  };
+}
+
+// ---- the clocks: a few round trips at once, then one now and then
+
+async function compareClocks() {
+  for (let round = 0; ; round += 1) {
+    try {
+      const t0 = clock.now();
+      const { server } = await post("/events", "echo", { t0 });
+      clock.sample(t0, server, clock.now());
+      element("clock").textContent = `${clock.offset().toFixed(1)} ms, give or take ${clock.uncertainty().toFixed(1)}`;
+    } catch {
+      // The panes say that the server is away.
+    }
+    await new Promise((resolve) => setTimeout(resolve, round < 5 ? 200 : 10_000 + Math.random() * 5_000));
+  }
+}
+
+// ---- charts
+
+let drawn = 0;
+
+function draw(time) {
+  requestAnimationFrame(draw);
+  if (time - drawn < FRAME_MS) return;
+  drawn = time;
+  for (const pane of panes) pane.draw();
+}
+
+// ---- choices
+
+element("view").addEventListener("change", ({ target }) => panes.forEach((pane) => pane.chart.show(target.value)));
+element("pace").addEventListener("change", ({ target }) => {
+  post("/events", "pace", { every_ms: Number(target.value) }).catch(() => {
+    target.checked = false; // the next figures say what holds
+  });
+});
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panes.forEach((pane) => pane.chart.remake()));
+
+// ---- tabs
+
+async function watchTabs() {
+  const open = await tabs.count();
+  const held = panes.reduce((sum, pane) => sum + pane.transport.holds, 0);
+  const warning = element("tabs");
+  warning.hidden = !(open > TABS_MAX) && !(open * held >= 6);
+  warning.textContent = `${open} ${open === 1 ? "tab keeps" : "tabs keep"} about ${open * held} of the six connections that a browser \
+opens to one server over HTTP/1.1: requests wait for one another, and delays grow. Close a tab, or move panes to WebSocket.`;
+}
+
+element("origin").textContent = location.origin;
+tabs.holdPlace();
+setInterval(watchTabs, 2000);
+compareClocks();
+costs.watch((costOf) => panes.forEach((pane) => pane.showCost(costOf(pane.number, pane.transport.name))));
+requestAnimationFrame(draw);
