@@ -58,3 +58,8 @@ pub async fn publish_ticks(log: Log, every: Duration) -> Result {
     }
     Ok(())
 }
+
+/// The code of the project's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
