@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! World (a source, and the truth of what it was given) ── Mount (the server in memory) ── Way (an honest client)
-//!      laws · places · resume · cuts · breaks · bare · streams · far · peers · uplink · drain · stats
+//!      laws · places · pages · resume · cuts · breaks · bare · streams · far · peers · uplink · drain · stats
 //! ```
 //!
 //! Time is paused and connections are in memory, but for `sockets` and `tcp`, where real ports and foreign clients are the point.
@@ -16,6 +16,7 @@ mod drain;
 mod far;
 mod laws;
 mod mount;
+mod pages;
 mod peers;
 mod places;
 mod resume;
