@@ -37,10 +37,19 @@ pub struct Builder<T, M, U> {
 }
 
 /// No source yet.
+///
+/// It is there before [`Builder::source`], and where an integration brings a source with every request.
 #[derive(Debug, Clone, Copy)]
 pub struct NoSource;
 
 /// A mount with all transports and the defaults, whose source is to be named.
+///
+/// ```
+/// use realtime_core::Log;
+///
+/// let (service, handle) = realtime_tower::builder().source(Log::new()).service();
+/// # drop((service, handle));
+/// ```
 pub fn builder() -> Builder<All, NoSource, NoUplink> {
     let transports = (
         WebSocketTransport::default(),

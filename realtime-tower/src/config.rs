@@ -52,6 +52,13 @@ impl Default for Config {
 }
 
 /// What happens to a connected reader whose next events are gone.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{Slow, builder};
+///
+/// let (_service, _handle) = builder().source(Log::new()).slow(Slow::Disconnect).service();
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Slow {
     /// It is told of the gap and reads on behind it.

@@ -30,6 +30,29 @@ use crate::uplink::Uplink;
 use crate::write_deadline::Stalled;
 
 /// A mount without its source: what admits requests and answers them.
+///
+/// ```
+/// use http::{Request, Response};
+/// use realtime_core::Log;
+/// use realtime_tower::{All, Body, Endpoint, NoUplink, builder};
+///
+/// /// What an integration does with a request of its framework.
+/// async fn answer(endpoint: &Endpoint<All>, request: Request<Body>) -> Response<Body> {
+///     let (mut parts, body) = request.into_parts();
+///     match endpoint.admit(&mut parts, false) {
+///         Ok(admitted) => endpoint.answer(admitted, body, Log::new(), NoUplink).await,
+///         Err(response) => *response,
+///     }
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let (endpoint, _handle) = builder().endpoint();
+/// let response = answer(&endpoint, Request::get("/?offset=rubbish").body(Body::empty())?).await;
+/// assert_eq!(response.status(), 400);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Endpoint<T> {
     transports: T,
@@ -37,6 +60,9 @@ pub struct Endpoint<T> {
 }
 
 /// A request that has passed everything that comes before its source.
+///
+/// [`Endpoint::admit`] makes it, [`Endpoint::answer`] takes it. It has its place among the readers; dropping it gives the place
+/// back.
 #[derive(Debug)]
 pub struct Admitted {
     pub(crate) kind: Box<Kind>,

@@ -27,6 +27,19 @@ pub struct Handle {
 }
 
 /// What became of a mount's readers.
+///
+/// ```
+/// use std::time::Duration;
+/// use realtime_core::Log;
+/// use realtime_tower::{Drained, builder};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let (_service, handle) = builder().source(Log::new()).service();
+/// let Drained { told, left, .. } = handle.drain(Duration::from_secs(10)).await;
+/// assert_eq!((told, left), (0, 0));
+/// # });
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {

@@ -78,6 +78,23 @@ impl<S, T, M, U> Layer<S> for RealtimeLayer<T, M, U> {
 }
 
 /// A service with a mount around it; made by [`RealtimeLayer`].
+///
+/// ```
+/// use std::convert::Infallible;
+/// use http::{Request, Response};
+/// use realtime_core::Log;
+/// use realtime_tower::{Body, RealtimeLayer};
+/// use tower::{Layer, ServiceExt, service_fn};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let page = service_fn(|_: Request<Body>| async { Ok::<_, Infallible>(Response::new(Body::from("a page"))) });
+/// let layered = RealtimeLayer::new(Log::new()).layer(page);
+/// let response = layered.oneshot(Request::get("/").header("accept", "text/event-stream").body(Body::empty())?).await?;
+/// assert_eq!(response.headers()["content-type"], "text/event-stream");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Layered<S, T, M, U = NoUplink> {
     inner: S,
     realtime: Realtime<T, M, U>,

@@ -104,19 +104,41 @@ pub use ws::{WebSocketConfig, WebSocketTransport};
 pub type All = (WebSocketTransport, SseTransport, LongPollTransport, PollTransport);
 
 /// Polling alone, as a service.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{Fixed, Poll, PollTransport, builder};
+///
+/// let (service, _handle) = builder().source(Log::new()).transports((PollTransport::default(),)).service();
+/// let service: Poll<Fixed<Log>> = service;
+/// # drop(service);
+/// ```
 pub type Poll<M, U = NoUplink> = Realtime<(PollTransport,), M, U>;
-/// Long-polling alone, as a service.
+/// Long-polling alone, as a service; made as [`Poll`] is.
 pub type LongPoll<M, U = NoUplink> = Realtime<(LongPollTransport,), M, U>;
-/// Server-Sent Events alone, as a service.
+/// Server-Sent Events alone, as a service; made as [`Poll`] is.
 pub type Sse<M, U = NoUplink> = Realtime<(SseTransport,), M, U>;
-/// WebSocket alone, as a service.
+/// WebSocket alone, as a service; made as [`Poll`] is.
 pub type WebSocket<M, U = NoUplink> = Realtime<(WebSocketTransport,), M, U>;
 
-/// Polling alone, around a service.
+/// Polling alone, around a service: it takes what asks for it by name, `?live=poll`, or comes with a cursor.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{Fixed, PollLayer, PollTransport, builder};
+///
+/// let (layer, _handle) = builder().source(Log::new()).transports((PollTransport::default(),)).layer();
+/// let layer: PollLayer<Fixed<Log>> = layer;
+/// # drop(layer);
+/// ```
 pub type PollLayer<M, U = NoUplink> = RealtimeLayer<(PollTransport,), M, U>;
-/// Long-polling alone, around a service.
+/// Long-polling alone, around a service; made as [`PollLayer`] is.
 pub type LongPollLayer<M, U = NoUplink> = RealtimeLayer<(LongPollTransport,), M, U>;
-/// Server-Sent Events alone, around a service.
+/// Server-Sent Events alone, around a service; made as [`PollLayer`] is.
 pub type SseLayer<M, U = NoUplink> = RealtimeLayer<(SseTransport,), M, U>;
-/// WebSocket alone, around a service.
+/// WebSocket alone, around a service; made as [`PollLayer`] is.
 pub type WebSocketLayer<M, U = NoUplink> = RealtimeLayer<(WebSocketTransport,), M, U>;
+
+#[cfg(all(doctest, feature = "testing"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

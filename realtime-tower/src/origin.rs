@@ -13,6 +13,15 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The address of the peer, where the host knows it: put it into the request's extensions to have forwarded hosts
 /// believed from a proxy. `realtime_axum` does it for you.
+///
+/// ```
+/// use std::net::SocketAddr;
+/// use http::Request;
+/// use realtime_tower::Peer;
+///
+/// let mut request = Request::new(());
+/// request.extensions_mut().insert(Peer(SocketAddr::from(([10, 0, 0, 1], 40_000))));
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 

@@ -21,6 +21,13 @@ use crate::timer::{Deadline, within};
 use crate::{observe, reject};
 
 /// How much one answer of a poll carries at most.
+///
+/// ```
+/// use std::num::NonZeroUsize;
+/// use realtime_tower::PageLimits;
+///
+/// let limits = PageLimits { events_max: NonZeroUsize::new(100).unwrap(), ..PageLimits::default() };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PageLimits {
     /// Events. Default 1,000.

@@ -57,6 +57,14 @@ where
 }
 
 /// The same source for everybody.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{Fixed, builder};
+///
+/// // What `Builder::source` does.
+/// let (_service, _handle) = builder().make_source(Fixed::new(Log::new())).service();
+/// ```
 pub struct Fixed<S>(Arc<S>);
 
 impl<S: Source> Fixed<S> {

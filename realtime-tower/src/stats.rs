@@ -3,6 +3,24 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What one transport of a mount has done since it was made.
+///
+/// ```
+/// use http::Request;
+/// use realtime_core::{Event, Log};
+/// use realtime_tower::{Body, builder};
+/// use tower::ServiceExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let log = Log::new();
+/// log.publish(Event::json("tick", &1)?)?;
+/// let (service, handle) = builder().source(log).service();
+/// service.oneshot(Request::get("/?offset=-1").body(Body::empty())?).await?;
+/// let poll = handle.stats().of("poll").unwrap_or_default();
+/// assert_eq!((poll.requests, poll.deliveries, poll.connections), (1, 1, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct TransportStats {

@@ -186,6 +186,15 @@ impl From<PublishError> for UplinkError {
 }
 
 /// What a handler may return: nothing, text, bytes, JSON, an event's payload, or any of these perhaps.
+///
+/// ```
+/// use realtime_tower::{IntoReply, UplinkError};
+///
+/// fn answer(text: Option<&str>) -> Result<impl IntoReply + use<>, UplinkError> {
+///     Ok(text.map(str::to_uppercase))
+/// }
+/// assert!(answer(Some("hello")).into_reply().is_ok());
+/// ```
 pub trait IntoReply {
     /// The reply, or the refusal.
     ///
@@ -253,6 +262,19 @@ impl<R: IntoReply, E: Into<UplinkError>> IntoReply for Result<R, E> {
 ///
 /// Messages of one connection are handled in order, one at a time, and never hold up what goes down. At most
 /// [`WAITING_MAX`] wait; then no more are read. A handler that panics closes that connection alone.
+///
+/// ```
+/// use std::convert::Infallible;
+/// use realtime_core::Log;
+/// use realtime_tower::{Inbound, UplinkError, builder};
+/// use tower::{ServiceBuilder, service_fn};
+///
+/// // Any tower service, with any layers around it.
+/// let handler = ServiceBuilder::new()
+///     .map_request(|message: Inbound| message.as_str().unwrap_or_default().to_owned())
+///     .service(service_fn(|text: String| async move { Ok::<_, UplinkError>(format!("Roger that! {text}")) }));
+/// let (_service, _handle) = builder().source(Log::new()).uplink(handler).service();
+/// ```
 pub trait Uplink: Clone + Send + Sync + 'static {
     /// Handles one message.
     fn handle(
@@ -292,6 +314,20 @@ where
 }
 
 /// No handler: a POST is 405, a message is answered with an error.
+///
+/// ```
+/// use http::Request;
+/// use realtime_core::Log;
+/// use realtime_tower::{Body, Realtime};
+/// use tower::ServiceExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
+/// let response = Realtime::new(Log::new()).oneshot(Request::post("/").body(Body::empty())?).await?;
+/// assert_eq!(response.status(), 405);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoUplink;
 
@@ -325,6 +361,8 @@ where
 }
 
 /// The uplink that [`uplink_fn`] makes.
+///
+/// See there.
 #[derive(Clone)]
 pub struct UplinkFn<F>(F);
 

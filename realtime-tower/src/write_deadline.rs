@@ -48,6 +48,8 @@ pub struct WriteDeadline<I> {
 ///
 /// A host puts it into the extensions of each request of the connection; a stream that is dropped with it set counts
 /// as an eviction, and not as a client that went.
+///
+/// [`WriteDeadline::stalled`] gives it.
 #[derive(Debug, Clone, Default)]
 pub struct Stalled(Arc<AtomicBool>);
 

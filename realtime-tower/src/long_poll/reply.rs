@@ -13,6 +13,14 @@ use crate::uplink::Uplink;
 use crate::{observe, reject};
 
 /// Long-polling, as a part of a mount.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{LongPollConfig, LongPollTransport, builder};
+///
+/// let config = LongPollConfig { wait: std::time::Duration::from_secs(10), ..LongPollConfig::default() };
+/// let (_service, _handle) = builder().source(Log::new()).transports((LongPollTransport(config),)).service();
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LongPollTransport(pub LongPollConfig);
 

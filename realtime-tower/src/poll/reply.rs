@@ -13,6 +13,14 @@ use crate::uplink::Uplink;
 use crate::{observe, reject};
 
 /// Polling, as a part of a mount.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{PollConfig, PollTransport, builder};
+///
+/// let config = PollConfig::default();
+/// let (_service, _handle) = builder().source(Log::new()).transports((PollTransport(config),)).service();
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PollTransport(pub PollConfig);
 

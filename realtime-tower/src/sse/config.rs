@@ -24,6 +24,12 @@ impl Default for SseConfig {
 }
 
 /// How heartbeats look to a script.
+///
+/// ```
+/// use realtime_tower::{Pings, SseConfig};
+///
+/// let config = SseConfig { pings: Pings::Events, ..SseConfig::default() };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pings {
     /// A comment, and the place as an id: EventSource takes the place and fires nothing.
@@ -34,6 +40,12 @@ pub enum Pings {
 }
 
 /// What stands in an event's `data:`.
+///
+/// ```
+/// use realtime_tower::{Data, SseConfig};
+///
+/// let config = SseConfig { data: Data::PayloadOrBase64, ..SseConfig::default() };
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Data {
     /// The payload as it is. A binary one cannot be sent so: the stream ends with reason `source`, and the log says

@@ -25,6 +25,14 @@ use crate::transport::{Answer, Room, Visit};
 use crate::uplink::Uplink;
 
 /// Server-Sent Events, as a part of a mount.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{SseConfig, SseTransport, builder};
+///
+/// let config = SseConfig { pings: realtime_tower::Pings::Events, ..SseConfig::default() };
+/// let (_service, _handle) = builder().source(Log::new()).transports((SseTransport(config),)).service();
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SseTransport(pub SseConfig);
 

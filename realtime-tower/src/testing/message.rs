@@ -9,6 +9,33 @@ use serde::de::DeserializeOwned;
 use super::Unexpected;
 
 /// One message of a stream.
+///
+/// ```
+/// use http::Request;
+/// use realtime_core::{Event, Log};
+/// use realtime_tower::testing::{self, Message};
+/// use realtime_tower::{Body, Realtime};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build()?.block_on(async {
+/// let log = Log::new();
+/// log.publish(Event::json("tick", &1)?)?;
+/// log.close();
+/// let request = Request::get("/?offset=-1").body(Body::empty())?;
+/// let mut socket = testing::web_socket(Realtime::new(log), request).await?;
+/// let mut ticks = 0;
+/// while let Some(message) = socket.next().await? {
+///     match message {
+///         Message::Event(event) if event.name() == "tick" => ticks += event.json::<u64>()?,
+///         Message::Gap(gap) => panic!("{gap:?}"),
+///         Message::Close { code, .. } => assert_eq!(code, 1000),
+///         _ => {}
+///     }
+/// }
+/// assert_eq!(ticks, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Message {
@@ -50,6 +77,8 @@ pub enum Message {
 }
 
 /// How a stream begins.
+///
+/// A member of [`Message::Open`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// No cursor came.
@@ -64,6 +93,8 @@ pub enum Outcome {
 ///
 /// What is known of it depends on what the wire says: Server-Sent Events know no topic, a bare WebSocket nothing but
 /// the payload.
+///
+/// Readers make it: see [`sse`](super::sse()), [`page`](super::page()) and [`web_socket`](super::web_socket()).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Event {
     pub(super) id: Option<Cursor>,
@@ -143,6 +174,8 @@ impl Event {
 }
 
 /// An answer to a message that was sent.
+///
+/// [`WebSocket::ask`](super::WebSocket::ask) returns it, and shows how it is read.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Reply {

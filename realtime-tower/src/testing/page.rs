@@ -11,6 +11,8 @@ use super::message::{Event, Message};
 use super::{BoxError, Unexpected};
 
 /// The answer to a poll or a long-poll, JSON or lines: a 200, or a 204 or 304 without news.
+///
+/// [`page`] makes it, and shows how it is read.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Page {

@@ -20,6 +20,14 @@ use crate::upgrade::Upgrade;
 use crate::uplink::Uplink;
 
 /// WebSockets, as a part of a mount.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{WebSocketConfig, WebSocketTransport, builder};
+///
+/// let config = WebSocketConfig { heartbeat: std::time::Duration::from_secs(30), ..WebSocketConfig::default() };
+/// let (_service, _handle) = builder().source(Log::new()).transports((WebSocketTransport(config),)).service();
+/// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct WebSocketTransport(pub WebSocketConfig);
 
