@@ -87,7 +87,8 @@ pub struct Heap {
 /// # Errors
 /// As [`measure`].
 pub fn heap(kind: Kind, programs: &Programs) -> Outcome<Heap> {
-    const FEW: usize = 8;
+    // Tables grow by doubling: between two powers of two nobody has to pay for what stands empty.
+    const FEW: usize = 64;
     const MORE: usize = 64;
     const EVENTS: u64 = 64;
     let mut visit = Visit::start(kind, &programs.counting, None)?;
