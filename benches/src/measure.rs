@@ -87,22 +87,23 @@ pub struct Heap {
 /// # Errors
 /// As [`measure`].
 pub fn heap(kind: Kind, programs: &Programs) -> Outcome<Heap> {
-    const FEW: usize = 8;
+    // Tables grow by doubling: between two powers of two nobody has to pay for what stands empty.
+    const FEW: usize = 64;
     const MORE: usize = 64;
     const EVENTS: u64 = 64;
     let mut visit = Visit::start(kind, &programs.counting, None)?;
-    let mut crowd = |more| -> Outcome<(f64, f64)> {
-        visit.connect(more)?;
-        visit.one_at_a_time(WARM)?;
-        let (before, _) = visit.heap()?;
-        visit.one_at_a_time(EVENTS)?;
-        let (after, live_bytes) = visit.heap()?;
-        Ok(((after - before) as f64 / EVENTS as f64, live_bytes as f64))
-    };
-    let (few, many) = (crowd(FEW)?, crowd(MORE)?);
+    let few = visit.per_event(FEW, EVENTS)?;
+    let (_, before_bytes) = visit.heap()?;
+    visit.connect(MORE)?;
+    // One alone, for a log keeps what is published.
+    visit.one_at_a_time(1)?;
+    let (_, after_bytes) = visit.heap()?;
+    let many = visit.per_event(0, EVENTS)?;
     visit.end()?;
-    let slope = |few: f64, many: f64| (many - few) / MORE as f64;
-    Ok(Heap { allocations: slope(few.0, many.0), idle_bytes: slope(few.1, many.1) })
+    Ok(Heap {
+        allocations: (many - few) / MORE as f64,
+        idle_bytes: (after_bytes as f64 - before_bytes as f64) / MORE as f64,
+    })
 }
 
 /// A running server and its readers.
@@ -173,6 +174,16 @@ impl Visit {
         }
         let used = self.settled()? - before;
         Ok(used as f64 / (times * count * self.readers.len() as u64).max(1) as f64)
+    }
+
+    /// Allocations of one event, with so many readers more.
+    fn per_event(&mut self, more: usize, events: u64) -> Outcome<f64> {
+        self.connect(more)?;
+        self.one_at_a_time(WARM)?;
+        let (before, _) = self.heap()?;
+        self.one_at_a_time(events)?;
+        let (after, _) = self.heap()?;
+        Ok((after - before) as f64 / events as f64)
     }
 
     /// Allocations made, and bytes that live.

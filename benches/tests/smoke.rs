@@ -1,6 +1,6 @@
 //! The bench itself, small: so that it cannot rot. No time is asserted here.
 
-use realtime_benches::{Kind, Machine, Plan, Programs, Report, heap, measure};
+use realtime_benches::{Heap, Kind, Machine, Plan, Programs, Report, heap, measure};
 
 fn programs() -> Programs {
     Programs {
@@ -22,15 +22,25 @@ fn every_kind_delivers_every_event_and_has_a_row() {
 /// Counted, not timed: the same on every machine, but for what happens once in a while.
 const SLACK: f64 = 0.05;
 
-#[test]
-fn a_delivery_by_websocket_allocates_nothing() {
-    let ours = heap(Kind::OursWs, &programs()).unwrap().allocations;
-    assert!(ours < SLACK, "{ours} allocations per delivery");
+fn heaps<const N: usize>(kinds: [Kind; N]) -> [Heap; N] {
+    kinds.map(|kind| heap(kind, &programs()).unwrap_or_else(|error| panic!("{kind}: {error}")))
 }
 
 #[test]
-fn a_delivery_by_sse_allocates_nothing_beyond_hypers_own() {
-    let [hyper, ours] =
-        [Kind::HyperSse, Kind::OursSse].map(|kind| heap(kind, &programs()).unwrap().allocations);
-    assert!(ours < hyper + SLACK, "{ours} allocations per delivery, hyper has {hyper}");
+fn a_websocket_allocates_nothing_at_a_delivery_and_keeps_little_while_idle() {
+    let [ours] = heaps([Kind::OursWs]);
+    assert!(ours.allocations < SLACK, "{ours:?}");
+    assert!(ours.idle_bytes <= 2_500.0, "{ours:?}");
+}
+
+#[test]
+fn an_sse_delivery_allocates_nothing_beyond_hypers_own() {
+    let [hyper, ours] = heaps([Kind::HyperSse, Kind::OursSse]);
+    assert!(ours.allocations < hyper.allocations + SLACK, "{ours:?}, hyper {hyper:?}");
+}
+
+#[test]
+fn a_parked_long_poll_keeps_little_beyond_hypers_own() {
+    let [hyper, ours] = heaps([Kind::HyperLongPoll, Kind::OursLongPollHyper]);
+    assert!(ours.idle_bytes <= hyper.idle_bytes + 5_000.0, "{ours:?}, hyper {hyper:?}");
 }

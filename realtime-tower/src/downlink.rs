@@ -30,13 +30,13 @@ pub(crate) struct Downlink<F> {
     resumed: bool,
 }
 
-/// What is to be said next.
-#[derive(Debug, Clone, Copy)]
+/// What is to be said next. What is said once is in a box: a stream lives long after it.
+#[derive(Debug)]
 enum Next {
     /// The source has not opened yet.
     Late,
-    Open(Opened),
-    Gap(Gap),
+    Open(Box<Opened>),
+    Gap(Box<Gap>),
     Read,
     Nothing,
 }
@@ -82,7 +82,7 @@ impl<F: Feed> Downlink<F> {
         resumed: bool,
         heartbeat: Duration,
     ) -> Self {
-        let next = opened.map_or(Next::Late, Next::Open);
+        let next = opened.map_or(Next::Late, |opened| Next::Open(Box::new(opened)));
         let heartbeat = Heartbeat::new(heartbeat);
         Self { feed, permit, heartbeat, next, place: None, is_live: false, resumed }
     }
@@ -104,10 +104,11 @@ impl<F: Feed> Downlink<F> {
 
     /// The next message. `Pending` wakes the task at news, at a beat, and when the mount drains.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
-        match self.next {
+        match &self.next {
             Next::Nothing => return Poll::Pending,
-            Next::Open(opened) => return Poll::Ready(self.open(opened)),
+            Next::Open(opened) => return Poll::Ready(self.open(**opened)),
             Next::Gap(gap) => {
+                let gap = **gap;
                 self.next = Next::Read;
                 return Poll::Ready(self.tell(gap));
             }
@@ -156,7 +157,7 @@ impl<F: Feed> Downlink<F> {
     fn open(&mut self, opened: Opened) -> Message {
         observe::connected(&self.permit, &opened, self.resumed);
         self.place = Some(opened.cursor);
-        self.next = opened.gap.map_or(Next::Read, Next::Gap);
+        self.next = opened.gap.map_or(Next::Read, |gap| Next::Gap(Box::new(gap)));
         Message::Control(Control::Open { opened, resumed: self.resumed, heartbeat: self.heartbeat.every() })
     }
 
