@@ -13,7 +13,8 @@ const PANES = [0, 1, 2, 3];
 await mkdir(screenshots, { recursive: true });
 const browser = await launch();
 try {
-  const page = await browser.newPage({ viewport: { width: 1280, height: 1000 } });
+  const context = await browser.newContext({ viewport: { width: 1280, height: 1000 } });
+  const page = await context.newPage();
   const complaints = [];
   page.on("console", (message) => {
     if (["error", "warning"].includes(message.type())) complaints.push(`${message.type()}: ${message.text()}`);
@@ -105,6 +106,7 @@ async function thePaceChanges(page) {
   await page.getByLabel("1 in 5 seconds").check();
   await until("polling gets empty answers", async () => (await empties()) > before + 2, 30_000);
   check((await figure(page, 2, "empties")) === "0", "pushing does not");
+  await until("the choice shows", () => page.getByLabel("1 in 5 seconds").isChecked());
   await page.getByLabel("4 a second").check();
   await advances(page, 3, 4);
   await until("the choice shows", () => page.getByLabel("4 a second").isChecked());

@@ -162,3 +162,16 @@ fn millis(duration: Duration) -> f64 {
 fn round(percent: f32) -> f32 {
     (percent * 10.0).round() / 10.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_stays_within_its_bounds() {
+        let pace = Pace::default();
+        assert_eq!(pace.set(Duration::ZERO), Pace::FASTEST);
+        assert_eq!(pace.set(Duration::from_secs(3600)), Pace::SLOWEST);
+        assert_eq!(pace.get(), Pace::SLOWEST);
+    }
+}

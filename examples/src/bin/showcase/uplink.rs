@@ -44,7 +44,7 @@ pub(crate) fn answer(message: &Inbound, pace: &Pace) -> Result<Value, UplinkErro
         "pace" => {
             let SetPace { every_ms } = message.json()?;
             let every = pace.set(Duration::from_millis(every_ms));
-            Ok(json!({ "every_ms": every.as_millis() as u64 }))
+            Ok(json!({ "every_ms": every.as_millis() as u64, "server": now_ms() }))
         }
         _ => Err(UplinkError::new(axum::http::StatusCode::NOT_FOUND, "`echo` or `pace`, please")),
     }

@@ -85,7 +85,7 @@ export class Chart {
       cursor: { show: false },
       scales: { x: { time: true, range: window }, y: { range: axis.range } },
       axes: [
-        { ...axes, size: 22, splits: marks, values: (_, splits) => splits.map(ago) },
+        { ...axes, size: 26, gap: 8, splits: marks, values: (_, splits) => splits.map(ago) },
         { ...axes, size: 40, values: (_, splits) => splits.map((value) => `${value}${axis.unit === "%" ? " %" : ""}`) },
       ],
       series: [{}, ...series],

@@ -17,10 +17,8 @@ const panes = transports.map((transport, index) => {
 });
 
 for (const pane of panes) {
+  pane.onfigures = showPace;
   pane.run();
-  pane.onfigures = ({ every_ms }) => {
-    for (const radio of document.querySelectorAll("#pace input")) radio.checked = Number(radio.value) === every_ms;
-  };
 }
 
 // ---- the clocks: a few round trips at once, then one now and then
@@ -53,12 +51,25 @@ function draw(time) {
 // ---- choices
 
 element("view").addEventListener("change", ({ target }) => panes.forEach((pane) => pane.chart.show(target.value)));
-element("pace").addEventListener("change", ({ target }) => {
-  post("/events", "pace", { every_ms: Number(target.value) }).catch(() => {
-    target.checked = false; // the next figures say what holds
-  });
-});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panes.forEach((pane) => pane.chart.remake()));
+
+// ---- how often is published, by anybody's choice
+
+let paceSince = 0; // by the server's clock: figures from before it know nothing of our choice
+
+function showPace({ at, every_ms }) {
+  if (at < paceSince) return;
+  for (const radio of element("pace").querySelectorAll("input")) radio.checked = Number(radio.value) === every_ms;
+}
+
+element("pace").addEventListener("change", async ({ target }) => {
+  paceSince = Infinity;
+  try {
+    paceSince = (await post("/events", "pace", { every_ms: Number(target.value) })).server;
+  } catch {
+    paceSince = 0; // the next figures say what holds
+  }
+});
 
 // ---- tabs
 

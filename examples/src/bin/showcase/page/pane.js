@@ -115,6 +115,7 @@ export class Pane {
 
   #gap({ reason }) {
     this.tally.gap();
+    this.root.dataset.seq = 0;
     this.chart.clear();
     const what = reason === "epoch" ? "server restarted: gap epoch" : `events are gone: gap ${reason}`;
     this.#text(".note", `${what}, at ${new Date().toLocaleTimeString("en-GB")}`);
