@@ -4,8 +4,8 @@
 //! $ ADA=$(curl -s -d ada http://127.0.0.1:3000/join)
 //! $ curl -N -H "Authorization: Bearer $ADA" -H 'Accept: text/event-stream' http://127.0.0.1:3000/rooms/tea &
 //! $ curl -H "Authorization: Bearer $ADA" --json '"hello"' http://127.0.0.1:3000/rooms/tea
-//! $ websocat --protocol realtime.v1 "ws://127.0.0.1:3000/rooms/tea?token=$ADA"
-//! {"ref":1,"event":"say","data":"hello"}
+//! $ npx wscat -s realtime.v1 -c "ws://127.0.0.1:3000/rooms/tea?token=$ADA"
+//! > {"ref":1,"event":"say","data":"hello"}
 //! $ curl -H 'Authorization: Bearer secret' http://127.0.0.1:3000/rooms          # all rooms, for the moderator alone
 //! ```
 //!

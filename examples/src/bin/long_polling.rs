@@ -1,12 +1,14 @@
-//! Long-polling: notifications per user, behind a cookie. `cargo run --bin long_polling`, then open the printed URL, or:
+//! Long-polling: notifications per user, behind a cookie. `cargo run --bin long_polling`, open the printed URL, or:
 //!
 //! ```text
 //! $ curl -i http://127.0.0.1:3000/notifications
 //! HTTP/1.1 401 Unauthorized
 //!
 //! $ curl -c jar -d ada http://127.0.0.1:3000/login
-//! $ curl -b jar -H 'Prefer: wait=20' 'http://127.0.0.1:3000/notifications?offset=now' &     # waits ..
-//! $ curl -d 'Your parcel is here' http://127.0.0.1:3000/notify/ada                     # .. and is answered
+//! $ curl -b jar -H 'Prefer: wait=20' 'http://127.0.0.1:3000/notifications?offset=now' &   # waits ..
+//! $ curl -d 'Your parcel is here' http://127.0.0.1:3000/notify/ada                        # .. and is answered
+//! {"events":[{"id":"6f6638d75918446b.0000000000000001","event":"notice","topic":"user/ada",
+//!  "data":"Your parcel is here"}],"next":"6f6638d75918446b.0000000000000001","upToDate":true,"closed":false}
 //! ```
 //!
 //! The cookie is checked on every request, those that go on from a cursor too, and the topic is made of who came in,

@@ -4,7 +4,7 @@
 //! $ curl http://127.0.0.1:3000/events
 //! $ curl -N -H 'Accept: text/event-stream' http://127.0.0.1:3000/events
 //! $ curl -N --http2-prior-knowledge -H 'Accept: text/event-stream' http://127.0.0.1:3000/events
-//! $ websocat ws://127.0.0.1:3000/events
+//! $ npx wscat -c ws://127.0.0.1:3000/events
 //! ```
 //!
 //! A mount is a tower service, and hyper-util makes a hyper service of it. What is to be heeded: upgrades are to be on

@@ -3,7 +3,7 @@
 //! ```text
 //! $ curl http://127.0.0.1:3000/events
 //! $ curl -N -H 'Accept: text/event-stream' http://127.0.0.1:3000/events
-//! $ websocat ws://127.0.0.1:3000/events
+//! $ npx wscat -c ws://127.0.0.1:3000/events
 //! ```
 //!
 //! A mount is a tower service; `.compat()` makes a salvo handler of it, and salvo's router finds the path. It stands

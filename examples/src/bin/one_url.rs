@@ -1,10 +1,16 @@
 //! All transports at one URL: `cargo run --bin one_url`, then hand the cursor of one to the next.
 //!
 //! ```text
-//! curl http://127.0.0.1:3000/events                                              # poll
-//! curl -H 'Prefer: wait=20' 'http://127.0.0.1:3000/events?offset=NEXT'           # long-poll; NEXT from the answer above
-//! curl -N -H 'Accept: text/event-stream' -H 'Last-Event-ID: NEXT' http://127.0.0.1:3000/events
-//! websocat --protocol realtime.v1 'ws://127.0.0.1:3000/events?offset=NEXT'       # or any WebSocket client
+//! $ curl 'http://127.0.0.1:3000/events?offset=last-1'                                  # poll
+//! {"events":[{"id":"5b7ce09ae55f4714.0000000000000008","event":"tick","data":{"n":8}}],
+//!  "next":"5b7ce09ae55f4714.0000000000000008","upToDate":true,"closed":false}
+//! $ NEXT=5b7ce09ae55f4714.0000000000000008
+//! $ curl -H 'Prefer: wait=20' "http://127.0.0.1:3000/events?offset=$NEXT"              # long-poll
+//! $ curl -N -H 'Accept: text/event-stream' "http://127.0.0.1:3000/events?offset=$NEXT" # SSE
+//! $ npx wscat -c "ws://127.0.0.1:3000/events?offset=$NEXT" -s realtime.v1              # WebSocket
+//! < {"id":"5b7ce09ae55f4714.0000000000000008","event":"$open","data":{"cursor":"5b7ce09ae55f4714.0000000000000008",
+//!   "outcome":"resumed","heartbeatMs":15000}}
+//! < {"id":"5b7ce09ae55f4714.0000000000000009","event":"tick","data":{"n":9}}
 //! ```
 
 use std::time::Duration;

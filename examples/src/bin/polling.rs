@@ -5,9 +5,12 @@
 //! HTTP/1.1 202 Accepted
 //! location: /jobs/1/events
 //!
-//! $ curl -i http://127.0.0.1:3000/jobs/1/events          # all there is; `next` says what to ask with
-//! $ curl -i 'http://127.0.0.1:3000/jobs/1/events?offset=NEXT' -H 'If-None-Match: ETAG'
-//! HTTP/1.1 304 Not Modified                              # nothing new, nothing sent
+//! $ curl http://127.0.0.1:3000/jobs/1/events             # all there is; `next` is what to ask with
+//! {"events":[{"id":"1133f7fb18e4a1b5.0000000000000001","event":"progress","topic":"job/1","data":{"percent":0}}],
+//!  "next":"1133f7fb18e4a1b5.0000000000000001","upToDate":true,"closed":false}
+//! $ curl -i 'http://127.0.0.1:3000/jobs/1/events?offset=NEXT'                          # with an `etag`
+//! $ curl -i 'http://127.0.0.1:3000/jobs/1/events?offset=NEXT' -H 'If-None-Match: ETAG' # nothing new
+//! HTTP/1.1 304 Not Modified
 //! ```
 //!
 //! Each job has a topic of its own. It ends with the job, and then the answers say `"closed":true`: ask no more.

@@ -3,14 +3,18 @@
 //! ```text
 //! $ curl -s 'http://127.0.0.1:3000/events?offset=last-1'       # `next` is your place; come back with it
 //! $ curl -s 'http://127.0.0.1:3000/events?offset=NEXT'         # at once: what follows, nothing lost
-//! $ curl -s 'http://127.0.0.1:3000/events?offset=NEXT'         # a minute later: what was lost is said, and how
+//! $ curl -s 'http://127.0.0.1:3000/events?offset=NEXT'         # a minute later: that something is lost is said
+//! {"gap":{"reason":"trimmed","from":"99865516a05efcb9.0000000000000004","to":"99865516a05efcb9.000000000000000d"},
+//!  "events":[{"id":"99865516a05efcb9.000000000000000e","event":"tick","data":{"n":14}}, ...
 //! $ # stop the app, start it again
 //! $ curl -s 'http://127.0.0.1:3000/events?offset=NEXT'         # the log is another one, and that is said
+//! {"gap":{"reason":"epoch","from":"99865516a05efcb9.0000000000000004","to":"57c46dcd39470ff6.0000000000000000"},
+//!  "events":[{"id":"57c46dcd39470ff6.0000000000000001","event":"tick","data":{"n":1}}, ...
 //! ```
 //!
 //! A place is never lost in silence. What follows it comes, or a gap does, in front of the first event behind it: with
-//! reason `trimmed` (the log keeps the last fifty here) or `epoch` (another life of the log). A reader that is connected
-//! and does not keep up is told the same (`overflow`), or, at `/strict`, disconnected with its place.
+//! reason `trimmed` (the log keeps the last fifty here) or `epoch` (another life of the log). A reader that is
+//! connected and does not keep up is told the same (`overflow`), or, at `/strict`, disconnected with its place.
 
 use std::time::Duration;
 

@@ -6,9 +6,17 @@
 //! location: /answers/1
 //!
 //! $ curl -N --max-time 2 http://127.0.0.1:3000/answers/1                          # cut after two seconds
+//! id: e1196b38f620cb84.0000000000000002
+//! event: token
+//! data: "asked: "
+//!
 //! $ curl -N -H 'Last-Event-ID: LAST_ID' http://127.0.0.1:3000/answers/1           # goes on where it was cut
-//! $ curl -i -H 'Last-Event-ID: LAST_ID' http://127.0.0.1:3000/answers/1           # once more, at the end
-//! HTTP/1.1 204 No Content                                                         # a browser stops here
+//! id: e1196b38f620cb84.0000000000000044
+//! event: $end
+//! data: {"reason":"closed","retry":false}
+//!
+//! $ curl -i -H 'Last-Event-ID: LAST_ID' http://127.0.0.1:3000/answers/1           # once more: a browser stops here
+//! HTTP/1.1 204 No Content
 //! ```
 //!
 //! The answer is written whether or not anybody reads it: a reader that was cut off, or comes late, misses nothing.

@@ -1,13 +1,13 @@
 //! WebSocket, both ways: `cargo run --bin websocket`, then open the printed URL, or:
 //!
 //! ```text
-//! $ websocat ws://127.0.0.1:3000/radio
-//! hello
-//! Roger that! hello
+//! $ npx wscat -c ws://127.0.0.1:3000/radio
+//! > hello
+//! < Roger that! hello
 //!
-//! $ websocat --protocol realtime.v1 ws://127.0.0.1:3000/radio
-//! {"ref":1,"event":"say","data":"hello"}
-//! {"ref":1,"event":"$reply","data":"Roger that! hello"}
+//! $ npx wscat -c ws://127.0.0.1:3000/radio -s realtime.v1
+//! > {"ref":1,"event":"say","data":"hello"}
+//! < {"ref":1,"event":"$reply","data":"Roger that! hello"}
 //! ```
 //!
 //! Without a subprotocol a message is the payload and nothing else, so that one line of JavaScript will do. With
