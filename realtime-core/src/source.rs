@@ -39,8 +39,26 @@ pub trait Source: Send + Sync + 'static {
     fn subscribe(&self, start: Start) -> Self::Feed;
 }
 
-/// Any source at all.
-pub type BoxSource = Arc<dyn Source<Feed = BoxFeed>>;
+/// Any source at all, its type forgotten; made by [`SourceExt::boxed`]. Cloning shares it.
+///
+/// It is a type rather than an alias of `Arc<dyn Source<..>>`, for a future that holds one would not be provably `Send`
+/// where it is spawned by its concrete type.
+#[derive(Clone)]
+pub struct BoxSource(Arc<dyn Source<Feed = BoxFeed>>);
+
+impl Source for BoxSource {
+    type Feed = BoxFeed;
+
+    fn subscribe(&self, start: Start) -> BoxFeed {
+        self.0.subscribe(start)
+    }
+}
+
+impl std::fmt::Debug for BoxSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BoxSource")
+    }
+}
 
 impl<S: Source + ?Sized> Source for Arc<S> {
     type Feed = S::Feed;
@@ -61,7 +79,7 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 pub trait SourceExt: Source + Sized {
     /// The same source with its type forgotten, for collections and for functions that are not generic.
     fn boxed(self) -> BoxSource {
-        Arc::new(Boxed(self))
+        BoxSource(Arc::new(Boxed(self)))
     }
 
     /// The source without the events for which `keep` is false.

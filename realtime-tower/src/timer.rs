@@ -51,7 +51,7 @@ pub(crate) struct Heartbeat {
 
 impl Heartbeat {
     pub(crate) fn new(every: Duration) -> Self {
-        let last = Instant::now();
+        let (last, every) = (Instant::now(), every.max(HEARTBEAT_MIN));
         Self { alarm: Alarm::at(after(last, every)), every, last, is_touched: false }
     }
 
@@ -151,9 +151,13 @@ fn after(from: Instant, pause: Duration) -> Instant {
     from + pause.min(NEVER)
 }
 
-/// A pause of about this long: three quarters to five quarters, so that many do not come back at once.
+/// The shortest pause between two heartbeats: a knob of zero must not become a loop.
+const HEARTBEAT_MIN: Duration = Duration::from_millis(100);
+
+/// A pause of this long or up to a quarter longer, so that many do not come back at once, and nobody before a source
+/// said that it is worth it.
 pub(crate) fn jittered(pause: Duration) -> Duration {
-    pause.min(AWAY_MAX).mul_f64(0.75 + fastrand::f64() / 2.0)
+    pause.min(AWAY_MAX).mul_f64(1.0 + fastrand::f64() / 4.0)
 }
 
 #[cfg(test)]
@@ -206,11 +210,19 @@ mod tests {
         }
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_of_nothing_is_no_loop() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(Duration::ZERO);
+        poll_fn(|cx| heartbeat.poll_due(cx)).await;
+        assert_eq!(start.elapsed(), HEARTBEAT_MIN);
+    }
+
     #[test]
-    fn jitter_stays_within_a_quarter() {
+    fn jitter_lengthens_a_pause_by_a_quarter_at_most() {
         for _ in 0..1_000 {
             let pause = jittered(Duration::from_millis(1_000)).as_millis();
-            assert!((750..=1_250).contains(&pause), "{pause}");
+            assert!((1_000..=1_250).contains(&pause), "{pause}");
         }
     }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct SseConfig {
-    /// The longest silence. Default 15 s: below the 20 s that the laxest proxies allow (WHATWG HTML, section 9.2.7).
+    /// At least 100 ms. The longest silence. Default 15 s: below the 20 s that the laxest proxies allow (WHATWG HTML, section 9.2.7).
     pub heartbeat: Duration,
     /// Whether a heartbeat is a `$ping` event that scripts see, or a comment that EventSource hides. Default: hidden.
     pub pings: Pings,

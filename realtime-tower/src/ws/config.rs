@@ -11,7 +11,7 @@ use std::time::Duration;
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct WebSocketConfig {
-    /// The longest silence: then a `$ping` message with the place, or a ping frame in bare mode. Default 15 s.
+    /// At least 100 ms. The longest silence: then a `$ping` message with the place, or a ping frame in bare mode. Default 15 s.
     pub heartbeat: Duration,
     /// How often the peer is asked for a sign of life, by a ping frame. Default 25 s.
     pub ping: Duration,
