@@ -16,6 +16,7 @@ export function read(pane, signal) {
 
   return new Promise((resolve) => {
     const finish = (outcome) => {
+      socket.onclose = null; // it comes late: the pane may have a new socket by then
       pane.send = null;
       for (const reply of waiting.values()) reply({ error: { title: "the connection is gone" } });
       socket.close();
