@@ -22,10 +22,15 @@ pub(crate) fn cpu_ns(pid: u32) -> Outcome<u64> {
 /// The same from `stat`, where the kernel keeps no `schedstat`: in ticks of 10 ms, which is Linux's `USER_HZ`.
 fn cpu_ticks(pid: u32) -> Outcome<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name stands in brackets and may hold anything; user and system time are the 12th and 13th field after it.
-    let fields = stat.rsplit_once(") ").ok_or("a /proc/<pid>/stat without a name")?.1;
-    let ticks: Vec<u64> = fields.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    // User and system time are the 12th and 13th field after the name.
+    let ticks: Vec<u64> =
+        after_name(&stat)?.split(' ').skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
     Ok(ticks.iter().sum::<u64>() * 10_000_000)
+}
+
+/// The fields of a `stat` from the state on; the name before it stands in brackets and may hold anything.
+fn after_name(stat: &str) -> Outcome<&str> {
+    Ok(stat.rsplit_once(") ").ok_or("a stat without a name")?.1)
 }
 
 /// Memory of a process that is resident: bytes.
@@ -41,6 +46,17 @@ const LOOKS_MAX: u32 = 2_000;
 /// Looks that must agree.
 const LOOKS_STILL: u32 = 4;
 
+/// Whether all threads of a process sleep. One that is ready to run and has no processor does not.
+fn is_asleep(pid: u32) -> Outcome<bool> {
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let stat = fs::read_to_string(task?.path().join("stat"))?;
+        if !after_name(&stat)?.starts_with('S') {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Waits until a process does nothing any more; returns its processor time. A thread's time is exact only while it
 /// sleeps.
 pub(crate) fn settled_cpu_ns(pid: u32) -> Outcome<u64> {
@@ -48,7 +64,7 @@ pub(crate) fn settled_cpu_ns(pid: u32) -> Outcome<u64> {
     for _ in 0..LOOKS_MAX {
         sleep(LOOK);
         let now = cpu_ns(pid)?;
-        still = if now == cpu { still + 1 } else { 0 };
+        still = if now == cpu && is_asleep(pid)? { still + 1 } else { 0 };
         if still == LOOKS_STILL {
             return Ok(now);
         }
@@ -114,6 +130,7 @@ mod tests {
             cpu_ns(pid).unwrap() > before.0 && cpu_ticks(pid).unwrap() > before.1
         });
         assert!(seen);
+        assert!(!is_asleep(pid).unwrap(), "this thread runs");
         assert!(rss_bytes(pid).unwrap() > 100_000);
         assert!(files_max().unwrap() > 10);
     }
