@@ -40,7 +40,7 @@ pub struct TransportStats {
     pub gaps: u64,
     /// Readers disconnected because they did not keep up.
     pub evictions: u64,
-    /// Messages that clients sent.
+    /// Messages that clients sent on its connections. One by POST belongs to no transport and is not counted.
     pub messages: u64,
 }
 
