@@ -30,10 +30,15 @@ impl Report {
         self.heaps.push((kind, heap));
     }
 
-    /// The median over rounds of something that a round may have.
-    fn median(&self, of: impl Fn(&[(Kind, Figures)]) -> Option<f64>) -> Option<f64> {
+    /// Something that a round may have, from every round that has it, the lowest first.
+    fn sorted(&self, of: impl Fn(&[(Kind, Figures)]) -> Option<f64>) -> Vec<f64> {
         let mut values: Vec<_> = self.rounds.iter().filter_map(|round| of(round)).collect();
         values.sort_by(f64::total_cmp);
+        values
+    }
+
+    fn median(&self, of: impl Fn(&[(Kind, Figures)]) -> Option<f64>) -> Option<f64> {
+        let values = self.sorted(of);
         match values.len() {
             0 => None,
             len if len % 2 == 0 => Some((values[len / 2 - 1] + values[len / 2]) / 2.0),
@@ -53,8 +58,15 @@ impl Report {
         let ratio = |pick, to| self.median(|round| Some(of(round, kind, pick)? / of(round, to, pick)?));
         let us = |ns: Option<f64>| ns.map_or("-".into(), |ns| format!("{:.2}", ns / 1_000.0));
         let times = |ratio: Option<f64>| ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
+        let beside = |pick, twin| {
+            let ratio = |round: &[(Kind, Figures)]| Some(of(round, kind, pick)? / of(round, twin, pick)?);
+            match (self.median(ratio), &self.sorted(ratio)[..]) {
+                (Some(median), [low, .., high]) => format!("{median:.2} ({low:.2}-{high:.2})"),
+                (median, _) => times(median),
+            }
+        };
         let twins = |pick| {
-            let ratios: Vec<_> = kind.twins().iter().map(|twin| times(ratio(pick, *twin))).collect();
+            let ratios: Vec<_> = kind.twins().iter().map(|twin| beside(pick, *twin)).collect();
             if ratios.is_empty() { "-".into() } else { ratios.join(" / ") }
         };
         let heap = self.heaps.iter().find(|(counted, _)| *counted == kind).map(|(_, heap)| heap);
@@ -116,13 +128,14 @@ impl fmt::Display for Report {
              - {readers} readers, payloads of 128 bytes, plain loopback, TCP_NODELAY everywhere; {pinned}\n\
              - medians of {} rounds, each visiting every kind once in rotated order: {events} events one at a time \
              (the next is published when all readers have the last), then {bursts} bursts of {BURST}\n\
-             - **noise**: the floor's highest and lowest round lie {noise} apart; smaller differences say nothing\n\n\
+             - **noise**: the floor's highest and lowest round lie {noise} apart\n\n\
              CPU is the server's processor time per delivery, user and system. `floor` is the ratio to the bare `send` \
-             loop of the same round, `axum` to axum's own over `tokio::sync::broadcast` in the same round (for \
-             WebSocket: to the one with 4 KiB buffers / with default ones). axum's sends the payload alone; ours adds an \
-             id to SSE, and resumes. Allocations are those per delivery. Heap and RSS are the live bytes and the resident \
-             memory per connection that is idle and has had events; of a long-poll, while it waits. A long-poll's CPU holds its next \
-             request; it is answered once per burst, which is why it has none.\n\n\
+             loop of the same round. `axum` is the ratio to axum's own over `tokio::sync::broadcast` in the same round \
+             (for WebSocket: to the one with 4 KiB buffers / with default ones), and in brackets its lowest and highest \
+             round: a range that holds 1 is a tie. axum's sends the payload alone; ours adds an id to SSE, and resumes. \
+             Allocations are those per delivery. Heap and RSS are the live bytes and the resident memory per connection \
+             that is idle and has had events; of a long-poll, while it waits. A long-poll's CPU holds its next request; \
+             it is answered once per burst, which is why it has no figure there.\n\n\
              | | CPU us | floor | axum | in bursts: CPU us | floor | axum | allocations | idle: heap KB | RSS KB |\n\
              |---|---|---|---|---|---|---|---|---|---|\n\
              {rows}",
@@ -152,7 +165,7 @@ mod tests {
         let table = report.to_string();
         assert!(
             table.contains(
-                "| **SSE: realtime** | 3.00 | 1.50 | 0.50 | 1.50 | 1.50 | 0.50 | 1.2 | 1.0 | 2.0 |"
+                "| **SSE: realtime** | 3.00 | 1.50 | 0.50 (0.50-0.50) | 1.50 | 1.50 | 0.50 (0.50-0.50) | 1.2 | 1.0 | 2.0 |"
             ),
             "{table}"
         );
