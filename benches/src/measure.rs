@@ -18,7 +18,7 @@ pub struct Plan {
     pub readers: usize,
     /// Events that are published one at a time.
     pub events: u64,
-    /// Bursts of [`BURST`] events.
+    /// Bursts of `BURST` events.
     pub bursts: u64,
     /// The core that the server is bound to, if it is.
     pub core: Option<usize>,

@@ -28,7 +28,7 @@ use crate::route::{Pass, admit};
 ///     if !headers.contains_key("authorization") {
 ///         return axum::http::StatusCode::UNAUTHORIZED.into_response();
 ///     }
-///     rt.serve(log.topic(room)).on_message(|message| async move { message.as_str().map(str::to_owned) }).await
+///     rt.serve(log.topic(room)).on_message(|message| async move { message.to_text().map(String::from) }).await
 /// }
 /// let app: axum::Router = axum::Router::new().route("/{room}", realtime_axum::route(room)).with_state(Log::new());
 /// # drop(app);
@@ -120,7 +120,7 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
         let Mount { endpoint } = Mount::from_ref(state);
         let (mut parts, body) = request.into_parts();
-        let admitted = admit(&endpoint, &mut parts)?;
+        let admitted = admit(&endpoint, &mut parts, true)?;
         Ok(Self(Realtime { endpoint, admitted, body }))
     }
 }

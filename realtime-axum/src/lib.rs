@@ -42,6 +42,12 @@ mod serve;
 
 pub use extract::{FromMount, Realtime};
 pub use mount::{Mount, MountBuilder, mount};
+/// What a service names of [`realtime_tower`], so that it needs no line of its own.
+pub use realtime_tower::{
+    Config, Drained, Handle, Inbound, IntoReply, LongPollConfig, LongPollTransport, Origins, PageLimits,
+    PollConfig, PollTransport, Reply, Slow, SseConfig, SseTransport, Stats, TransportStats, Uplink,
+    UplinkError, WebSocketConfig, WebSocketTransport,
+};
 pub use reply::{Serve, ServeFuture};
 pub use route::{route, source};
 pub use serve::{Listen, ServeConfig, Server, ServerFuture, Stopped, serve};

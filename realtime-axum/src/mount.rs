@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::handler::Handler;
 use axum::routing::MethodRouter;
-use realtime_core::Start;
+use realtime_core::{Source, Start};
 use realtime_tower::{All, Builder, Config, Endpoint, Handle, NoSource, NoUplink, Origins, Slow, Transports};
 
 use crate::route;
@@ -40,6 +40,23 @@ impl<T: Transports> Mount<T> {
         S: Clone + Send + Sync + 'static,
     {
         route::gated(self.clone(), handler)
+    }
+
+    /// A route on which everybody reads the same source, through this mount.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use realtime_core::Log;
+    ///
+    /// let (mount, handle) = realtime_axum::mount().build();
+    /// let app: Router = Router::new().route("/events", mount.source(Log::new()));
+    /// # drop((app, handle));
+    /// ```
+    pub fn source<S: Source, St>(&self, source: S) -> MethodRouter<St>
+    where
+        St: Clone + Send + Sync + 'static,
+    {
+        route::fixed(self.clone(), source)
     }
 }
 

@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
 use axum::handler::Handler;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any, any_service};
+use axum::routing::{MethodRouter, any};
 use futures_util::future::Either;
 use http::request::Parts;
 use realtime_core::Source;
@@ -18,6 +18,7 @@ use realtime_tower::{Admitted, Endpoint, Peer, Transports};
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::extract::Realtime;
 use crate::mount::{Mount, mount};
 
 /// A route on which everybody reads the same source, through every transport, with the defaults.
@@ -30,7 +31,22 @@ use crate::mount::{Mount, mount};
 /// # drop(app);
 /// ```
 pub fn source<S: Source, St: Clone + Send + Sync + 'static>(source: S) -> MethodRouter<St> {
-    any_service(realtime_tower::Realtime::new(source))
+    mount().build().0.source(source)
+}
+
+/// A route on which everybody reads the same source through a mount. Nobody hears messages there, and OPTIONS says so.
+pub(crate) fn fixed<T, S, St>(mount: Mount<T>, source: S) -> MethodRouter<St>
+where
+    T: Transports,
+    S: Source,
+    St: Clone + Send + Sync + 'static,
+{
+    let source = Arc::new(source);
+    let handler = move |rt: Realtime<T>| {
+        let source = source.clone();
+        async move { rt.serve(source).await }
+    };
+    any(handler).layer(GateLayer { mount, takes_messages: false })
 }
 
 /// A route to a handler that takes [`Realtime`](crate::Realtime), through a mount with the defaults.
@@ -66,7 +82,7 @@ where
     A: 'static,
     St: Clone + Send + Sync + 'static,
 {
-    any(handler).layer(GateLayer(mount))
+    any(handler).layer(GateLayer { mount, takes_messages: true })
 }
 
 /// A request that was let in, on its way to the extractor. Extensions must be `Clone`; this is taken once.
@@ -82,19 +98,26 @@ impl<T> Clone for Pass<T> {
 
 /// Lets a request in, or answers it. Whether the handler takes messages is known only when it has run; till then it
 /// may.
-pub(crate) fn admit<T: Transports>(endpoint: &Endpoint<T>, parts: &mut Parts) -> Result<Admitted, Response> {
+pub(crate) fn admit<T: Transports>(
+    endpoint: &Endpoint<T>,
+    parts: &mut Parts,
+    takes_messages: bool,
+) -> Result<Admitted, Response> {
     if let Some(ConnectInfo(address)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
         let peer = Peer(*address);
         parts.extensions.insert(peer);
     }
-    endpoint.admit(parts, true).map_err(|response| response.map(Body::new))
+    endpoint.admit(parts, takes_messages).map_err(|response| response.map(Body::new))
 }
 
-struct GateLayer<T>(Mount<T>);
+struct GateLayer<T> {
+    mount: Mount<T>,
+    takes_messages: bool,
+}
 
 impl<T> Clone for GateLayer<T> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { mount: self.mount.clone(), takes_messages: self.takes_messages }
     }
 }
 
@@ -102,18 +125,18 @@ impl<S, T> Layer<S> for GateLayer<T> {
     type Service = Gate<S, T>;
 
     fn layer(&self, inner: S) -> Gate<S, T> {
-        Gate { inner, mount: self.0.clone() }
+        Gate { inner, gate: self.clone() }
     }
 }
 
 struct Gate<S, T> {
     inner: S,
-    mount: Mount<T>,
+    gate: GateLayer<T>,
 }
 
 impl<S: Clone, T> Clone for Gate<S, T> {
     fn clone(&self) -> Self {
-        Self { inner: self.inner.clone(), mount: self.mount.clone() }
+        Self { inner: self.inner.clone(), gate: self.gate.clone() }
     }
 }
 
@@ -132,9 +155,10 @@ where
 
     fn call(&mut self, request: Request) -> Self::Future {
         let (mut parts, body) = request.into_parts();
-        match admit(&self.mount.endpoint, &mut parts) {
+        let endpoint = &self.gate.mount.endpoint;
+        match admit(endpoint, &mut parts, self.gate.takes_messages) {
             Ok(admitted) => {
-                let pass = Pass(Arc::new(Mutex::new(Some((self.mount.endpoint.clone(), admitted)))));
+                let pass = Pass(Arc::new(Mutex::new(Some((endpoint.clone(), admitted)))));
                 parts.extensions.insert(pass);
                 Either::Left(self.inner.call(Request::from_parts(parts, body)))
             }

@@ -98,6 +98,8 @@ impl Event {
 
     /// An event whose payload is bytes.
     ///
+    /// SSE is text: a mount sends such an event there only where its knobs say how (base64, or the envelope).
+    ///
     /// # Errors
     /// The name is no event name.
     pub fn binary(name: impl Into<Cow<'static, str>>, bytes: impl Into<Bytes>) -> Result<Self, EventError> {

@@ -145,7 +145,7 @@ impl<T: Transports> Endpoint<T> {
         let Some(transport) = self.transports.choose(&ask) else {
             return Err(reject::problem(
                 StatusCode::NOT_ACCEPTABLE,
-                "none of the transports here gives what Accept, live or Upgrade ask for",
+                "no transport here gives what is asked for: Accept takes application/json, application/x-ndjson or text/event-stream, live takes poll, long-poll or sse",
             ));
         };
         let (start, resumed) = match ask.start {
@@ -253,7 +253,10 @@ impl<T: Transports> Endpoint<T> {
 
     fn failed(&self, transport: usize, ask: &Ask, permit: &Permit, error: &SourceError) -> Response<Body> {
         if error.kind() == SourceErrorKind::Invalid {
-            return reject::problem(StatusCode::BAD_REQUEST, "nothing can be read under this name");
+            return reject::problem(
+                StatusCode::BAD_REQUEST,
+                "nothing can be read under this name: names are 1 to 128 printable bytes",
+            );
         }
         observe::failed(permit, Some(error));
         let retry = error.retry_after().unwrap_or(self.mount.config.retry);
@@ -276,7 +279,10 @@ pub(crate) fn is_at_end(opened: &Opened) -> bool {
 }
 
 fn refused_origin() -> Response<Body> {
-    reject::problem(StatusCode::FORBIDDEN, "pages of this origin may not do this")
+    reject::problem(
+        StatusCode::FORBIDDEN,
+        "pages of this origin may not do this: the server allows its own, and those that Origins::allow names",
+    )
 }
 
 fn finished(mut response: Response<Body>) -> Response<Body> {

@@ -33,7 +33,10 @@ pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Option<String>, Re
                 || media.suffix.is_some_and(|suffix| suffix.as_str().eq_ignore_ascii_case("json")))
     });
     if !is_json {
-        return Err(problem(StatusCode::UNSUPPORTED_MEDIA_TYPE, "a message is application/json"));
+        return Err(problem(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "a message is JSON: send it with Content-Type: application/json",
+        ));
     }
     let length =
         parts.headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

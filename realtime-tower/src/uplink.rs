@@ -10,6 +10,7 @@ use http::{Extensions, StatusCode};
 use realtime_core::{
     DEFAULT_NAME, Event, EventError, EventErrorKind, Payload, PublishError, PublishErrorKind, Topic,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower_service::Service;
 
@@ -116,6 +117,25 @@ impl Inbound {
 #[derive(Debug, Clone, Default)]
 pub struct Reply(pub(crate) Option<Payload>);
 
+impl Reply {
+    /// A reply of any value that turns into JSON.
+    ///
+    /// ```
+    /// let reply = realtime_tower::Reply::json(&[1, 2, 3])?;
+    /// # drop(reply);
+    /// # Ok::<(), realtime_tower::UplinkError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The value does not; as an answer this is 500.
+    pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<Self, UplinkError> {
+        let json = serde_json::to_vec(value).map_err(|_| {
+            UplinkError::new(StatusCode::INTERNAL_SERVER_ERROR, "the reply does not turn into JSON")
+        })?;
+        Ok(Self(Some(Payload::Json(json.into()))))
+    }
+}
+
 /// A handler's refusal: a status and a title, both for the client to see.
 ///
 /// ```
@@ -195,6 +215,11 @@ impl From<PublishError> for UplinkError {
 /// }
 /// assert!(answer(Some("hello")).into_reply().is_ok());
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no reply",
+    label = "not a reply",
+    note = "reply with text, bytes, `serde_json::Value`, `Reply::json(&value)?`, an `Event`, or an `Option` or `Result` of these"
+)]
 pub trait IntoReply {
     /// The reply, or the refusal.
     ///
@@ -349,7 +374,7 @@ impl Uplink for NoUplink {
 /// ```
 /// use realtime_tower::{Inbound, uplink_fn};
 ///
-/// let echo = uplink_fn(|message: Inbound| async move { message.as_str().map(|text| format!("Roger that! {text}")) });
+/// let echo = uplink_fn(|message: Inbound| async move { message.to_text().map(|text| format!("Roger that! {text}")) });
 /// # drop(echo);
 /// ```
 pub fn uplink_fn<F, Fut>(handle: F) -> UplinkFn<F>

@@ -241,7 +241,8 @@ impl Log {
 
     /// One topic of the log, as a source.
     ///
-    /// The name may come straight from a client: one that no topic can have gives a source that answers with
+    /// Any topic of the log can be named so: where the name comes from a client, put a prefix of the route's own before it.
+    /// One that no topic can have gives a source that answers with
     /// [`SourceErrorKind::Invalid`], for which transports say 400.
     pub fn topic(&self, topic: impl AsRef<str>) -> LogView {
         let set = Topic::new(topic).map(TopicSet::one).map_err(|error| error.kind());
