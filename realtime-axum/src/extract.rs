@@ -68,7 +68,8 @@ impl<T: Transports, S: Send + Sync> FromRequest<S> for Realtime<T> {
                     "Realtime on a route without a mount, or with one of other transports: make the route by \
                      realtime_axum::route or Mount::route"
                 );
-                Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+                Err((StatusCode::INTERNAL_SERVER_ERROR, "this route has no mount: see the server's log")
+                    .into_response())
             }
         }
     }

@@ -281,7 +281,7 @@ impl BrokenFeed {
         self.place = Some(batch.cursor());
         let first = batch.iter().next().map(Entry::cursor);
         match (self.held.take(), first) {
-            (Some(late), _) if self.fault == Fault::LateGaps => {
+            (Some(late), _) if matches!(self.fault, Fault::LateGaps | Fault::Reorders) => {
                 self.say(Delivery::Events(batch));
                 self.say(late);
                 return;
@@ -292,6 +292,11 @@ impl BrokenFeed {
                 self.say(Delivery::Open(opened));
             }
             _ => {}
+        }
+        if self.fault == Fault::Reorders && batch.len() == 1 && !batch.is_live() {
+            // Nothing to reverse in it: it changes places with the next.
+            self.held = Some(Delivery::Events(batch));
+            return;
         }
         let mut entries: Vec<_> = batch.iter().cloned().collect();
         match self.fault {

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream as _;
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 
 use self::fixtures::{Counting, Failing, InMemory, Modest, Pumped, Tableless, topic};
 use super::broken::{BrokenFixture, Fault};
 use super::*;
 use crate::cursor::{Cursor, Start};
+use crate::entry::Entry;
 use crate::event::Event;
+use crate::feed::{Batch, BoxFeed, Delivery};
 use crate::log::{Log, LogView};
 use crate::source::{Source, SourceExt};
 use crate::topic::TopicSet;
@@ -95,6 +97,36 @@ fn every_fault_is_found_by_its_law() {
         let found = run(check(fault.law(), &BrokenFixture::new(fixture(), fault)));
         assert_eq!(found.map_err(|violation| violation.law()), Err(fault.law()), "{fault:?}");
     }
+}
+
+/// A source that gives its events one by one, as the simplest of one's own do.
+struct OneByOne(Log);
+
+impl Source for OneByOne {
+    type Feed = BoxFeed;
+
+    fn subscribe(&self, start: Start) -> BoxFeed {
+        let singly = |delivery| match delivery {
+            Ok(Delivery::Events(batch)) => {
+                let last = batch.cursor();
+                let single = |entry: &Entry| {
+                    let (at, is_live) = (entry.cursor(), batch.is_live() && entry.cursor() == last);
+                    Ok(Delivery::Events(Batch::new(vec![entry.clone()], at, is_live).unwrap()))
+                };
+                batch.iter().map(single).collect()
+            }
+            other => vec![other],
+        };
+        self.0.subscribe(start).flat_map(move |delivery| stream::iter(singly(delivery))).boxed()
+    }
+}
+
+#[test]
+fn a_source_that_reorders_is_found_although_it_gives_one_event_at_a_time() {
+    let fixture = || InMemory::new(|log| OneByOne(log.clone()));
+    run(check(Law::OrderedOnce, &fixture())).unwrap_or_else(|violation| panic!("{violation}"));
+    let found = run(check(Law::OrderedOnce, &BrokenFixture::new(fixture(), Fault::Reorders)));
+    assert_eq!(found.map_err(|violation| violation.law()), Err(Law::OrderedOnce));
 }
 
 #[test]
