@@ -90,7 +90,9 @@ impl<U: Uplink> Messages<U> {
 
     fn read(&self, text: &Bytes) -> Asked {
         let bad = |title| Err(UplinkError::new(StatusCode::BAD_REQUEST, title));
-        let Ok(sent) = serde_json::from_slice::<Sent<'_>>(text) else {
+        // To serde a list may be a struct.
+        let is_object = text.trim_ascii_start().starts_with(b"{");
+        let Some(sent) = serde_json::from_slice::<Sent<'_>>(text).ok().filter(|_| is_object) else {
             return Asked {
                 reference: None,
                 message: bad("a message is a JSON object with ref, event and data"),
