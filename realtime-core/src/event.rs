@@ -72,7 +72,9 @@ impl Event {
         name: impl Into<Cow<'static, str>>,
         value: &T,
     ) -> Result<Self, EventError> {
-        let json = serde_json::to_vec(value).map_err(EventError::json)?;
+        let mut json = serde_json::to_vec(value).map_err(EventError::json)?;
+        // A `RawValue` in the value is written as it is.
+        to_one_line(&mut json);
         Self::new(name.into(), Payload::Json(json.into()))
     }
 
@@ -83,8 +85,7 @@ impl Event {
     /// The name is no event name.
     pub fn raw_json(name: impl Into<Cow<'static, str>>, json: Box<RawValue>) -> Result<Self, EventError> {
         let mut json = Box::<str>::from(json).into_boxed_bytes();
-        // Between tokens a line break is a space by another name (RFC 8259, section 2); inside a string there is none.
-        json.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+        to_one_line(&mut json);
         Self::new(name.into(), Payload::Json(json.into()))
     }
 
@@ -169,6 +170,11 @@ impl Event {
     }
 }
 
+/// Between tokens a line break is a space by another name (RFC 8259, section 2); inside a string there is none.
+fn to_one_line(json: &mut [u8]) {
+    json.iter_mut().filter(|b| matches!(b, b'\r' | b'\n')).for_each(|b| *b = b' ');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,6 +199,17 @@ mod tests {
             Event::text("n".repeat(NAME_BYTES_MAX + 1), "x").unwrap_err().kind(),
             EventErrorKind::TooLong
         );
+    }
+
+    #[test]
+    fn json_is_one_line_however_it_came() {
+        let raw = || RawValue::from_string("[1,\r\n{\"event\":\"$end\"}\n]".to_owned()).unwrap();
+        let within = std::collections::BTreeMap::from([("said", raw())]);
+        for event in [Event::raw_json("m", raw()), Event::json("m", &raw()), Event::json("m", &within)] {
+            let event = event.unwrap();
+            let json = event.payload().bytes();
+            assert!(!json.iter().any(|b| matches!(b, b'\r' | b'\n')), "a line of its own: {json:?}");
+        }
     }
 
     #[test]

@@ -193,7 +193,7 @@ pub(crate) fn printable(name: &str) -> Result<(), EventErrorKind> {
     }
     let hidden = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+            || matches!(c, '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
     };
     if name.chars().any(hidden) { Err(EventErrorKind::Unprintable) } else { Ok(()) }
 }
@@ -213,6 +213,8 @@ mod tests {
             ("a\0b".into(), EventErrorKind::Unprintable),
             ("a\u{85}b".into(), EventErrorKind::Unprintable),
             ("a\u{202e}b".into(), EventErrorKind::Unprintable),
+            ("a\u{61c}b".into(), EventErrorKind::Unprintable),
+            ("a\u{180e}b".into(), EventErrorKind::Unprintable),
         ];
         for (name, kind) in cases {
             assert_eq!(Topic::new(&name).unwrap_err().kind(), kind, "{name:?}");

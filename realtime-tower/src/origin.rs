@@ -90,7 +90,7 @@ impl Origins {
             return Ok(());
         }
         tracing::warn!(
-            origin = %origin.to_str().unwrap_or("unprintable").escape_debug(),
+            origin = %shown(origin),
             "refused a page of another origin; to let it in: Origins::allow with this origin"
         );
         Err(Refused)
@@ -116,7 +116,7 @@ impl Origins {
         // An origin has no user and no path; a port that a proxy's scheme implies is left out on both sides.
         !host.contains(['@', '/'])
             && page.host() == server.host()
-            && page.port_u16().unwrap_or(default_port) == server.port_u16().unwrap_or(default_port)
+            && port(&page, default_port).is_some_and(|page| Some(page) == port(&server, default_port))
     }
 
     /// The host the client asked for.
@@ -133,6 +133,20 @@ impl Origins {
                 None => parts.headers.get(HOST).and_then(host),
             },
         }
+    }
+}
+
+/// An origin as a log may show it: whoever sends one may send 64 KiB of it.
+fn shown(origin: &HeaderValue) -> String {
+    origin.to_str().unwrap_or("unprintable").chars().take(128).flat_map(char::escape_debug).collect()
+}
+
+/// The port: the scheme's own where none is written, none where what is written is no port.
+fn port(authority: &Authority, default_port: u16) -> Option<u16> {
+    let host_on = authority.as_str().rsplit('@').next();
+    match host_on.and_then(|text| text.strip_prefix(authority.host())) {
+        Some("") => Some(default_port),
+        _ => authority.port_u16(),
     }
 }
 
@@ -177,11 +191,22 @@ mod tests {
             ("http://a.example.:8080", false),
             ("http://user@a.example:8080", false),
             ("http://a.example:8080/x", false),
+            ("http://a.example:", false),
             ("null", false),
             ("a.example:8080", false),
             ("", false),
         ] {
             assert_eq!(check(&strict, &[("origin", origin)]), may, "{origin}");
+        }
+        // What is no port is not taken for the scheme's own.
+        for (origin, may) in [
+            ("http://a.example", true),
+            ("http://a.example:80", true),
+            ("http://a.example:", false),
+            ("http://a.example:65616", false),
+        ] {
+            let request = Request::get("/").header("host", "a.example").header("origin", origin);
+            assert_eq!(strict.check(&request.body(()).unwrap().into_parts().0).is_ok(), may, "{origin}");
         }
         let named = Origins::default().allow("https://App.example/");
         assert!(check(&named, &[("origin", "https://app.example")]));

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{Extensions, HeaderValue, Response, StatusCode};
 use http_body::Body as HttpBody;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use mediatype::MediaType;
 use realtime_core::Payload;
 use serde_json::value::RawValue;
@@ -76,14 +76,10 @@ where
     B: HttpBody + Send,
     B::Data: Send,
 {
-    let body = Box::pin(body.map_err(|_| Broken));
-    let collected = within(config.body_wait, Limited::new(body, config.message_bytes_max).collect()).await;
-    let bytes = match collected {
-        None => return Err(problem(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")),
-        Some(Err(error)) if error.is::<LengthLimitError>() => return Err(too_large()),
-        Some(Err(_)) => return Err(problem(StatusCode::BAD_REQUEST, "the body broke off")),
-        Some(Ok(collected)) => collected.to_bytes(),
+    let Some(collected) = within(config.body_wait, collect(body, config.message_bytes_max)).await else {
+        return Err(problem(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"));
     };
+    let bytes = collected?;
     // One pass without building anything: nesting is bounded by the parser.
     match serde_json::from_slice::<&RawValue>(&bytes) {
         Ok(_) => Ok(Payload::Json(Bytes::copy_from_slice(bytes.trim_ascii()))),
@@ -91,16 +87,25 @@ where
     }
 }
 
-#[derive(Debug)]
-struct Broken;
-
-impl std::fmt::Display for Broken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the body broke off")
+/// The body in one piece. Its pieces are copied and not kept: of one byte each they would weigh many times what they
+/// carry.
+async fn collect<B>(body: B, bytes_max: usize) -> Result<Vec<u8>, Response<Body>>
+where
+    B: HttpBody + Send,
+    B::Data: Send,
+{
+    let mut body = Box::pin(body);
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| problem(StatusCode::BAD_REQUEST, "the body broke off"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if data.remaining() > bytes_max - bytes.len() {
+            return Err(too_large());
+        }
+        bytes.put(data);
     }
+    Ok(bytes)
 }
-
-impl std::error::Error for Broken {}
 
 fn too_large() -> Response<Body> {
     problem(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than this endpoint takes")
@@ -129,4 +134,41 @@ fn refused(error: &UplinkError) -> Response<Body> {
     *response.status_mut() = error.status();
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::stream;
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    /// Counts those of its kind that are held.
+    struct Piece(Arc<AtomicUsize>);
+
+    impl AsRef<[u8]> for Piece {
+        fn as_ref(&self) -> &[u8] {
+            b"1"
+        }
+    }
+
+    impl Drop for Piece {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_pieces_of_a_body_are_not_kept() {
+        let held = Arc::<AtomicUsize>::default();
+        let body = StreamBody::new(stream::iter((0..1_000).map(move |_| {
+            assert!(held.fetch_add(1, Ordering::Relaxed) <= 1, "pieces are held");
+            Ok::<_, Infallible>(Frame::data(Bytes::from_owner(Piece(held.clone()))))
+        })));
+        assert_eq!(collect(body, 1_000).await.map(|bytes| bytes.len()).ok(), Some(1_000));
+    }
 }

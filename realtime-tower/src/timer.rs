@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use tokio::task::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that is asked at every event, and mostly leaves it at a look at the clock: with thousands of connections
@@ -36,7 +37,9 @@ impl Alarm {
         } else if now < self.ends {
             return Poll::Pending;
         }
-        self.sleep.as_mut().poll(cx)
+        // Beside the task's budget: one that has used it up would leave here without having set the timer, and never
+        // look at it again before it is due.
+        Pin::new(&mut unconstrained(self.sleep.as_mut())).poll(cx)
     }
 }
 
@@ -192,6 +195,24 @@ mod tests {
         deadline.restart(Duration::from_secs(1));
         poll_fn(|cx| deadline.poll_due(cx)).await;
         assert!(deadline.poll_due(&mut elsewhere).is_ready(), "it stays due");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_timer_is_set_by_a_task_that_has_used_up_its_turn() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(Duration::from_secs(10));
+        let mut deadline = Deadline::after(Duration::from_secs(20));
+        poll_fn(|cx| {
+            while std::pin::pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+            assert!(heartbeat.poll_due(cx).is_pending() && deadline.poll_due(cx).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        let minute = Duration::from_secs(60);
+        within(minute, poll_fn(|cx| heartbeat.poll_due(cx))).await;
+        assert_eq!(start.elapsed().as_secs(), 10);
+        within(minute, poll_fn(|cx| deadline.poll_due(cx))).await;
+        assert_eq!(start.elapsed().as_secs(), 20);
     }
 
     #[tokio::test(start_paused = true)]

@@ -286,7 +286,9 @@ impl<R: IntoReply, E: Into<UplinkError>> IntoReply for Result<R, E> {
 /// blanket impl; [`uplink_fn`] makes one of a function.
 ///
 /// Messages of one connection are handled in order, one at a time, and never hold up what goes down. At most
-/// [`WAITING_MAX`] wait; then no more are read. A handler that panics closes that connection alone.
+/// [`WAITING_MAX`] wait; then no more are read. A handler that panics closes that connection alone. One that is at work
+/// when its WebSocket is closed goes on for [`close_wait`](crate::WebSocketConfig::close_wait), and is dropped where the
+/// connection breaks off.
 ///
 /// ```
 /// use std::convert::Infallible;

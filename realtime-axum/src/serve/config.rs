@@ -81,6 +81,9 @@ impl Default for ServeConfig {
     }
 }
 
+/// Beyond what a clock can hold, as a knob that means "never" may be, this is never: hyper would panic.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
 /// What hyper panics below.
 const H1_BUFFER_BYTES_MIN: usize = 8 * 1024;
 
@@ -90,7 +93,7 @@ impl ServeConfig {
         builder
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(self.head_wait)
+            .header_read_timeout(self.head_wait.min(NEVER))
             .max_buf_size(self.h1_buffer_bytes.max(H1_BUFFER_BYTES_MIN));
         builder
             .http2()
@@ -98,8 +101,8 @@ impl ServeConfig {
             .max_concurrent_streams(self.h2_streams_max)
             .max_send_buf_size(self.h2_send_bytes_max.min(u32::MAX as usize))
             .max_header_list_size(self.h2_head_bytes_max)
-            .keep_alive_interval(self.h2_ping)
-            .keep_alive_timeout(self.h2_pong_wait)
+            .keep_alive_interval(self.h2_ping.min(NEVER))
+            .keep_alive_timeout(self.h2_pong_wait.min(NEVER))
             .max_pending_accept_reset_streams(self.h2_resets_max);
         builder
     }

@@ -19,7 +19,7 @@ use futures_util::future::{join, join_all};
 use hyper_util::server::graceful::GracefulShutdown;
 use realtime_tower::{Drained, Handle};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{sleep, timeout};
 
 pub use config::ServeConfig;
 use connection::{Shared, connection};
@@ -198,9 +198,8 @@ async fn stop(
     graceful: GracefulShutdown,
     wait: std::time::Duration,
 ) -> Stopped {
-    let deadline = Instant::now() + wait;
     let drained = join_all(handles.iter().map(|handle| handle.drain(wait)));
-    let ended = timeout_at(deadline, async {
+    let ended = timeout(wait, async {
         let all_ended = async { while connections.join_next().await.is_some() {} };
         join(graceful.shutdown(), all_ended).await
     });

@@ -158,6 +158,28 @@ async fn what_is_left_at_the_deadline_is_said_and_closed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_knob_that_means_never_breaks_nothing() {
+    let log = Log::new();
+    let (router, handle) = app(&log);
+    let ((listener, doors), (stop, signal)) = (memory(), stopper());
+    let never = Duration::MAX;
+    let config = ServeConfig {
+        head_wait: never,
+        write_wait: never,
+        h2_ping: never,
+        h2_pong_wait: never,
+        stop_wait: never,
+        ..ServeConfig::default()
+    };
+    let server = realtime_axum::serve(listener, router, handle.clone());
+    let server = tokio::spawn(server.config(config).with_graceful_shutdown(signal).into_future());
+    let clients = Clients::new([(); 4].map(|()| doors.knock(64 * 1024)), &handle).await;
+    stop.send(()).unwrap();
+    clients.are_told(&log).await;
+    assert_eq!(server.await.unwrap().told, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_mount_that_was_named_is_told_and_one_that_was_not_holds_up_the_stop() {
     let (one, two, log) = (Log::new(), Log::new(), Log::new());
     let ((first, handle), (second, other)) = (app(&one), app(&two));

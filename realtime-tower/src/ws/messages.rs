@@ -31,12 +31,15 @@ pub(super) struct Messages<U> {
     extensions: Arc<Extensions>,
     mode: Mode,
     waiting: VecDeque<Asked>,
-    running: Option<Running>,
+    running: Running,
 }
 
-struct Running {
-    reference: Option<Box<RawValue>>,
-    handled: Handled,
+/// The message that the handler has.
+enum Running {
+    None,
+    Handled(Option<Box<RawValue>>, Handled),
+    /// Its reply, which waits for room.
+    Replied(Bytes),
 }
 
 type Handled = Pin<Box<dyn Future<Output = Result<Reply, UplinkError>> + Send>>;
@@ -61,7 +64,7 @@ const REF_BYTES_MAX: usize = 128;
 
 impl<U: Uplink> Messages<U> {
     pub(super) fn new(uplink: U, extensions: Arc<Extensions>, mode: Mode) -> Self {
-        Self { uplink, extensions, mode, waiting: VecDeque::new(), running: None }
+        Self { uplink, extensions, mode, waiting: VecDeque::new(), running: Running::None }
     }
 
     /// Whether another message may be read.
@@ -87,7 +90,9 @@ impl<U: Uplink> Messages<U> {
 
     fn read(&self, text: &Bytes) -> Asked {
         let bad = |title| Err(UplinkError::new(StatusCode::BAD_REQUEST, title));
-        let Ok(sent) = serde_json::from_slice::<Sent<'_>>(text) else {
+        // To serde a list may be a struct.
+        let is_object = text.trim_ascii_start().starts_with(b"{");
+        let Some(sent) = serde_json::from_slice::<Sent<'_>>(text).ok().filter(|_| is_object) else {
             return Asked {
                 reference: None,
                 message: bad("a message is a JSON object with ref, event and data"),
@@ -107,23 +112,44 @@ impl<U: Uplink> Messages<U> {
         Asked { reference: reference.map(ToOwned::to_owned), message }
     }
 
+    /// Whether all that was sent has been handled and answered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && matches!(self.running, Running::None)
+    }
+
+    /// Lets the handler go on with what it has begun, and keeps the reply until there is room for it.
+    pub(super) fn go_on(&mut self, cx: &mut Context<'_>) {
+        if matches!(self.running, Running::Handled(..))
+            && let Poll::Ready(Some(frame)) = self.poll_reply(cx)
+        {
+            self.running = Running::Replied(frame);
+        }
+    }
+
     /// The next reply, as a frame; `Ready(None)` when a message needed none.
     pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        if self.running.is_none() {
+        if matches!(self.running, Running::None) {
             let Some(Asked { reference, message }) = self.waiting.pop_front() else { return Poll::Pending };
             let handled: Handled = match message {
                 Ok(message) => Box::pin(self.uplink.handle(message)),
                 Err(error) => Box::pin(std::future::ready(Err(error))),
             };
-            self.running = Some(Running { reference, handled });
+            self.running = Running::Handled(reference, handled);
             if self.waiting.is_empty() {
                 self.waiting = VecDeque::new();
             }
         }
-        let Some(running) = &mut self.running else { return Poll::Pending };
-        let Poll::Ready(reply) = running.handled.as_mut().poll(cx) else { return Poll::Pending };
-        let reference = self.running.take().and_then(|running| running.reference);
-        Poll::Ready(self.frame(reference.as_deref(), reply))
+        match std::mem::replace(&mut self.running, Running::None) {
+            Running::None => Poll::Pending,
+            Running::Replied(frame) => Poll::Ready(Some(frame)),
+            Running::Handled(reference, mut handled) => match handled.as_mut().poll(cx) {
+                Poll::Ready(reply) => Poll::Ready(self.frame(reference.as_deref(), reply)),
+                Poll::Pending => {
+                    self.running = Running::Handled(reference, handled);
+                    Poll::Pending
+                }
+            },
+        }
     }
 
     fn frame(&self, reference: Option<&RawValue>, reply: Result<Reply, UplinkError>) -> Option<Bytes> {

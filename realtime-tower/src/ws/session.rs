@@ -31,6 +31,8 @@ use crate::uplink::Uplink;
 pub(super) struct Session<F, U> {
     io: Io,
     assembler: Assembler,
+    /// Everything that was read has been taken in: only then is more read, or what waits would grow without a bound.
+    is_dry: bool,
     messages: Messages<U>,
     downlink: Downlink<F>,
     outbox: Outbox,
@@ -93,6 +95,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         Self {
             io,
             assembler,
+            is_dry: false,
             messages,
             downlink,
             outbox: Outbox::default(),
@@ -113,7 +116,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         moved |= self.write(cx)? && has_more;
         moved |= self.hang_up(cx)?;
         if self.phase == Phase::Done && self.outbox.is_empty() {
-            return Ok(Turn::Over);
+            return Ok(self.leave(cx));
         }
         match self.read(cx)? {
             Turn::Moved => moved = true,
@@ -132,8 +135,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
     // ---- in
 
     fn read(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
-        // What has been read is taken in first; a handler that is behind stops the reading, not the writing.
-        if self.phase == Phase::Open && !self.messages.has_room() {
+        // A handler that is behind stops the reading, not the writing.
+        if self.phase == Phase::Open && !self.is_dry {
             return Ok(Turn::Rested);
         }
         let Self { io, assembler, phase, .. } = self;
@@ -154,7 +157,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
 
     /// Any byte is a sign of life.
     fn heard(&mut self) {
-        if self.alive == Alive::Asked {
+        if self.alive == Alive::Asked && self.phase == Phase::Open {
             self.alive = Alive::Quiet;
             self.deadline.restart(self.config.ping);
         }
@@ -163,9 +166,13 @@ impl<F: Feed, U: Uplink> Session<F, U> {
     /// Looks at what has been read, as long as there is room for what it asks.
     fn take_in(&mut self) -> bool {
         let mut moved = false;
+        self.is_dry = false;
         while self.phase != Phase::Done && (self.phase != Phase::Open || self.messages.has_room()) {
             match self.assembler.next_item() {
-                Ok(None) => break,
+                Ok(None) => {
+                    self.is_dry = true;
+                    break;
+                }
                 Ok(Some(item)) => self.take(item),
                 Err(Violation { code, reason }) => {
                     let span = self.downlink.permit().span();
@@ -184,6 +191,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             Item::Close { code, .. } => {
                 self.outbox.close_now(codec::close_reply(code));
                 self.phase = Phase::Done;
+                self.deadline.restart(self.config.close_wait);
             }
             // Behind our own Close only the peer's counts.
             _ if self.phase != Phase::Open => {}
@@ -219,19 +227,19 @@ impl<F: Feed, U: Uplink> Session<F, U> {
 
     // ---- out
 
-    /// Replies wait while the peer takes nothing: then the handler does too, and the reading in the end.
+    /// Replies wait while the peer takes nothing: then the next message does too, and the reading in the end. A handler
+    /// that has begun goes on all the same: it may hold what others wait for. Behind a Close nobody is answered.
     fn reply(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        while self.phase == Phase::Open
-            && self.outbox.has_room()
-            && let Poll::Ready(reply) = self.messages.poll_reply(cx)
-        {
+        while self.phase != Phase::Open || self.outbox.has_room() {
+            let Poll::Ready(reply) = self.messages.poll_reply(cx) else { return moved };
             if let Some(frame) = reply {
                 self.outbox.push(frame);
                 self.downlink.touched();
             }
             moved = true;
         }
+        self.messages.go_on(cx);
         moved
     }
 
@@ -331,13 +339,23 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         result.map(|()| true)
     }
 
+    /// The peer has closed and was answered. What it sent before is handled to the end, for a while: to send and to close
+    /// is no way of not sending.
+    fn leave(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.messages.is_empty() || self.deadline.poll_due(cx).is_ready() {
+            return Turn::Over;
+        }
+        let _ = self.io.poll_shutdown(cx);
+        Turn::Rested
+    }
+
     /// The timer of an open connection has run out: asks for a sign of life, or says that there is none.
     fn is_dead(&mut self) -> bool {
         match self.alive {
             Alive::Quiet => {
                 self.outbox.push(codec::ping(b""));
                 // Nobody hears an answer while the reading rests.
-                let (alive, wait) = if self.messages.has_room() {
+                let (alive, wait) = if self.is_dry {
                     (Alive::Asked, self.config.pong_wait)
                 } else {
                     (Alive::Quiet, self.config.ping)
@@ -381,3 +399,6 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

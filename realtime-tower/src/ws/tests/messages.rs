@@ -83,6 +83,7 @@ fn what_is_no_message_is_answered_with_an_error() {
     let cases = [
         ("rubbish", false),
         ("[]", false),
+        (r#"[1,"e",2]"#, false),
         ("7", false),
         (r#"{"event":7}"#, false),
         (r#"{"data":1,"data":2}"#, false),
