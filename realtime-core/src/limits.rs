@@ -101,7 +101,8 @@ impl Keep {
         self
     }
 
-    /// At most so many bytes, counted as the budget counts them. No effect on a topic that keeps the latest per key.
+    /// At most so many bytes of events, [`ENTRY_OVERHEAD_BYTES`] each among them. What is encoded for readers counts
+    /// for the budget alone. No effect on a topic that keeps the latest per key.
     #[must_use]
     pub const fn bytes(mut self, bytes_max: usize) -> Self {
         if self.keys_max.is_none() {

@@ -41,7 +41,7 @@ impl Ask {
             accept: Accept::new(&parts.headers),
             live: query.live,
             wait: wait(&parts.headers),
-            if_none_match: parts.headers.get_all(IF_NONE_MATCH).iter().cloned().collect(),
+            if_none_match: tags(&parts.headers),
             start: resume::came(&parts.headers, &query.offsets),
             upgrade: is_upgrade(parts).then(|| Box::new(parts.headers.clone())),
         }
@@ -57,6 +57,16 @@ fn is_upgrade(parts: &Parts) -> bool {
         Version::HTTP_2 => parts.method == Method::CONNECT,
         _ => false,
     }
+}
+
+/// Tags of `If-None-Match` that are looked at; what comes after is not.
+const TAGS_MAX: usize = 16;
+
+/// `If-None-Match`, tag by tag, in bytes of their own: a poll that waits must not hold the head of its request.
+fn tags(headers: &HeaderMap) -> Vec<HeaderValue> {
+    let lines = headers.get_all(IF_NONE_MATCH).iter();
+    let tags = lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
+    tags.filter_map(|tag| HeaderValue::from_bytes(tag).ok()).take(TAGS_MAX).collect()
 }
 
 /// What of the query concerns us.

@@ -90,11 +90,12 @@ impl Charge {
         Self { cost: AtomicUsize::new(cost), topic }
     }
 
-    /// Whether the entry may keep more bytes: it is still in the log, and there is room or it is hot.
+    /// Whether the entry may keep more bytes: it is still in the log, and it is hot, or more than half of the budget is
+    /// free. Who replays old events must not push out those of others by what is encoded for it.
     pub(crate) fn may_grow(&self, position: u128) -> bool {
         let log = &self.topic.log;
         self.cost.load(Ordering::Relaxed) & CLOSED == 0
-            && (log.used() < log.budget
+            && (log.used() < log.budget / 2
                 || position + u128::from(HOT_ENTRIES) > u128::from(log.head.load(Ordering::Relaxed)))
     }
 

@@ -14,10 +14,10 @@ use crate::entry::Entry;
 use crate::error::PublishErrorKind;
 use crate::event::Event;
 use crate::feed::GapReason;
-use crate::limits::{ENTRY_OVERHEAD_BYTES, Keep, Limits};
+use crate::limits::{Keep, Limits};
 use crate::log::ledger::{Charge, Ledger, TopicLedger};
 use crate::log::losses::{Loss, Losses};
-use crate::log::topics::{TopicLog, position_of};
+use crate::log::topics::{TopicLog, cost_of, position_of};
 use crate::sync::Arc;
 use crate::topic::{Set, Topic, TopicSet};
 
@@ -93,7 +93,7 @@ impl State {
         is_named: impl Fn(&Option<Topic>) -> bool,
     ) -> Result<Cursor, PublishErrorKind> {
         self.advance(now);
-        let cost = event.bytes() + ENTRY_OVERHEAD_BYTES;
+        let cost = cost_of(&event);
         self.admit(&event, cost)?;
         let id = self.topic_for(event.topic(), is_named)?;
         self.supersede(id, &event);
@@ -118,7 +118,7 @@ impl State {
         self.quiet.remove(&(topic.last, id));
         self.quiet.insert((position, id));
         topic.last = position;
-        topic.entries.push_back(entry.clone());
+        topic.push(entry.clone());
         self.all.insert(position, entry);
         self.ledger.moved_to(position);
         self.trim(id);
@@ -159,7 +159,7 @@ impl State {
         if former.is_none() && known.map_or(0, |topic| topic.keys.len()) >= keys_max {
             return Err(PublishErrorKind::TooManyKeys);
         }
-        let freed = former.map_or(0, |entry| entry.event().bytes() + ENTRY_OVERHEAD_BYTES);
+        let freed = former.map_or(0, |entry| cost_of(entry.event()));
         if self.keyed_bytes - freed + cost > self.limits.budget_bytes {
             return Err(PublishErrorKind::Full);
         }
@@ -172,7 +172,7 @@ impl State {
         let former =
             topic.is_keyed().then(|| event.key().and_then(|key| topic.keys.get(key))).flatten().copied();
         if let Some(entry) = former.and_then(|position| topic.remove(position)) {
-            self.keyed_bytes -= entry.event().bytes() + ENTRY_OVERHEAD_BYTES;
+            self.keyed_bytes -= cost_of(entry.event());
             self.drop_entry(&entry);
         }
     }
@@ -224,7 +224,7 @@ impl State {
         if let Some(expiry) = topic.expiry() {
             self.expiries.remove(&(expiry, id));
         }
-        let Some(entry) = topic.entries.pop_front() else { return };
+        let Some(entry) = topic.pop() else { return };
         topic.lost = self.losses.record(position_of(&entry));
         if let Some(expiry) = topic.expiry() {
             self.expiries.insert((expiry, id));
@@ -396,7 +396,7 @@ impl State {
             assert!(topic.entries.iter().all(|entry| self.all.contains_key(&position_of(entry))));
             if topic.is_keyed() {
                 assert_eq!(topic.keys.len(), topic.entries.len());
-                let costs = topic.entries.iter().map(|entry| entry.event().bytes() + ENTRY_OVERHEAD_BYTES);
+                let costs = topic.entries.iter().map(|entry| cost_of(entry.event()));
                 keyed_bytes += costs.sum::<usize>();
             } else if !topic.entries.is_empty() {
                 assert!(self.shares.contains(&(topic.share, id)));

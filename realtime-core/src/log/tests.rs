@@ -242,6 +242,36 @@ fn what_readers_fill_counts_for_the_topic_whose_it_is() {
 }
 
 #[test]
+fn who_replays_takes_no_history_from_the_others() {
+    // What three formats of the newest weigh, in entries: the log makes room for that, and leaves the rest alone.
+    let hot = 3 * crate::limits::HOT_ENTRIES as usize * (1_000 + crate::limits::ENCODING_OVERHEAD_BYTES)
+        / 1_500
+        + 1;
+    let history = Keep::history().entries(1_000);
+    // A bound of the topic's own, of events alone; and the budget, of everything.
+    for (keep, budget_bytes, room) in [(history.bytes(320 * 1024), 4 << 20, 1), (history, 400 * 1024, hot)] {
+        let limits = Limits { budget_bytes, ..Limits::default() };
+        let log = Log::builder().epoch(EPOCH).limits(limits).keep(TopicSet::all(), keep).build();
+        let event = || Event::text("e", "x".repeat(1_000)).unwrap();
+        log.publish_all((0..1_000).map(|_| event())).unwrap();
+        let retained = || log.shared.inner.lock().state.all.len();
+        let before = retained();
+        for format in ["one", "two", "three"] {
+            let mut reader = log.subscribe(Start::Earliest);
+            while let Some(Some(Ok(delivery))) = reader.next().now_or_never() {
+                if let Delivery::Events(batch) = delivery {
+                    let encode: fn(&Entry) -> bytes::Bytes = |_| vec![0; 1_000].into();
+                    batch.encoded(Format::new(format), encode).for_each(drop);
+                }
+            }
+        }
+        log.publish(event()).unwrap();
+        let left = retained();
+        assert!(left + room >= before, "{left} of {before}, room for {room}");
+    }
+}
+
+#[test]
 fn age_is_counted_by_the_clock_that_was_given() {
     use std::sync::atomic::{AtomicU64, Ordering};
     static SECONDS: AtomicU64 = AtomicU64::new(0);

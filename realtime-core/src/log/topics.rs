@@ -5,7 +5,8 @@ use std::sync::Arc as StdArc;
 use std::time::Duration;
 
 use crate::entry::Entry;
-use crate::limits::Keep;
+use crate::event::Event;
+use crate::limits::{ENTRY_OVERHEAD_BYTES, Keep};
 use crate::log::ledger::TopicLedger;
 use crate::log::losses::Loss;
 use crate::sync::Arc;
@@ -25,6 +26,8 @@ pub(crate) struct TopicLog {
     /// The position of each key's latest, where the topic keeps those.
     pub(crate) keys: HashMap<StdArc<str>, u64>,
     pub(crate) ledger: Arc<TopicLedger>,
+    /// What its events weigh, without what was encoded for readers: these must not push history out by reading it.
+    own_bytes: usize,
     /// As the index of the fullest topics knows it: it may lag behind what readers filled since.
     pub(crate) share: usize,
 }
@@ -41,6 +44,7 @@ impl TopicLog {
             closed: false,
             keys: HashMap::new(),
             ledger,
+            own_bytes: 0,
             share: 0,
         }
     }
@@ -57,7 +61,7 @@ impl TopicLog {
     /// Whether it holds more than it may by count or bytes. The newest entry always may stay.
     pub(crate) fn is_over(&self) -> bool {
         self.entries.len() > self.keep.entries_max
-            || (self.entries.len() > 1 && self.ledger.used() > self.keep.bytes_max)
+            || (self.entries.len() > 1 && self.own_bytes > self.keep.bytes_max)
     }
 
     /// Its oldest entry after a position.
@@ -75,14 +79,32 @@ impl TopicLog {
         }
     }
 
+    pub(crate) fn push(&mut self, entry: Entry) {
+        self.own_bytes += cost_of(entry.event());
+        self.entries.push_back(entry);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Entry> {
+        let entry = self.entries.pop_front()?;
+        self.own_bytes -= cost_of(entry.event());
+        Some(entry)
+    }
+
     /// Takes the entry at a position out, wherever it stands.
     pub(crate) fn remove(&mut self, position: u64) -> Option<Entry> {
         let index = self.entries.binary_search_by_key(&position, position_of).ok()?;
-        self.entries.remove(index)
+        let entry = self.entries.remove(index)?;
+        self.own_bytes -= cost_of(entry.event());
+        Some(entry)
     }
 }
 
 /// A log's positions fit 64 bits; a cursor's have room for other sources.
 pub(crate) fn position_of(entry: &Entry) -> u64 {
     entry.cursor().position() as u64
+}
+
+/// What an event weighs in a log.
+pub(crate) fn cost_of(event: &Event) -> usize {
+    event.bytes() + ENTRY_OVERHEAD_BYTES
 }
