@@ -5,7 +5,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::task::unconstrained;
-use tokio::time::{Instant, Sleep, sleep_until};
+pub(crate) use tokio::time::Instant;
+use tokio::time::{Sleep, sleep_until};
 
 /// A timer that is asked at every event, and mostly leaves it at a look at the clock: with thousands of connections
 /// the runtime's own part of it is far away in memory.
@@ -138,6 +139,10 @@ impl Allowance {
 /// The future's output, or nothing when it takes longer. It is polled in place: the timer is all that is added.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(pause, future).await.ok()
+}
+
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 pub(crate) async fn pause(pause: Duration) {
