@@ -11,6 +11,7 @@ mod http_methods;
 mod http_safety;
 mod http_uplink;
 mod mount;
+mod once;
 mod polling;
 mod raw;
 mod sse;
