@@ -12,6 +12,7 @@ mod http_safety;
 mod http_uplink;
 mod mount;
 mod once;
+mod once_storm;
 mod polling;
 mod raw;
 mod sse;
