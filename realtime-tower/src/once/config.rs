@@ -20,7 +20,7 @@ pub struct OnceConfig {
     /// How long an answer is remembered, from when it was given. Default 10 min: a client that has been offline for
     /// longer asks its user.
     pub keep: Duration,
-    /// Messages that are known at once, running ones among them; at least one. Default 32,768: about 10 MiB beside the
+    /// Messages that are known at once, running ones among them; at least one. Default 32,768: about 12 MiB beside the
     /// answers, and ten minutes at fifty a second.
     pub keys_max: usize,
     /// Handlers that run at once; at least one, and no more than `keys_max`. More messages with a key are told to come
