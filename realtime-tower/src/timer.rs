@@ -5,8 +5,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::task::unconstrained;
-pub(crate) use tokio::time::Instant;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A timer that is asked at every event, and mostly leaves it at a look at the clock: with thousands of connections
 /// the runtime's own part of it is far away in memory.
@@ -136,13 +135,29 @@ impl Allowance {
     }
 }
 
+/// When something was, for those that reckon with time and look at no clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long after another it is; nothing where it is before.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn later(self, pause: Duration) -> Self {
+        Self(self.0 + pause)
+    }
+}
+
 /// The future's output, or nothing when it takes longer. It is polled in place: the timer is all that is added.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(pause, future).await.ok()
-}
-
-pub(crate) fn now() -> Instant {
-    Instant::now()
 }
 
 pub(crate) async fn pause(pause: Duration) {

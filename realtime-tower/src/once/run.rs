@@ -13,7 +13,7 @@ use super::{Content, OnceConfig, Operation};
 use crate::answered::Answered;
 use crate::body::Body;
 use crate::reject::{away, problem, seconds};
-use crate::timer;
+use crate::timer::Moment;
 use crate::uplink::{Inbound, Uplink};
 
 /// A mount's window.
@@ -44,7 +44,7 @@ impl Once {
         retry: Duration,
     ) -> Response<Body> {
         let content = Content::of(message.name(), message.payload().bytes());
-        let found = self.window().begin(operation, content, timer::now());
+        let found = self.window().begin(operation, content, Moment::now());
         match found {
             Found::New => self.run(operation, message, uplink).await.into_response(),
             Found::Done(answer) => replayed(answer.into_response()),
@@ -112,7 +112,7 @@ impl Drop for Running {
         let answer = self.answer.take().unwrap_or_else(Answered::failed);
         // First remembered, then told: who has the answer and asks again finds it.
         let mut window = self.once.window();
-        window.finish(self.operation, &answer, timer::now());
+        window.finish(self.operation, &answer, Moment::now());
         if window.running() == 0 {
             self.once.0.idle.notify_waiters();
         }

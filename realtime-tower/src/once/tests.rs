@@ -9,7 +9,7 @@ use realtime_core::Payload;
 use super::window::{Found, Window};
 use super::*;
 use crate::answered::Answered;
-use crate::timer::{self, Instant, within};
+use crate::timer::{self, Moment, within};
 use crate::uplink::{Inbound, Reply, UplinkError, uplink_fn};
 
 fn operation(key: usize) -> Operation {
@@ -29,12 +29,12 @@ fn answer(bytes: usize) -> Answered {
 /// One window, and the time that goes by.
 struct Laws {
     window: Window,
-    now: Instant,
+    now: Moment,
 }
 
 impl Laws {
     fn new(config: OnceConfig) -> Self {
-        Self { window: Window::new(config), now: Instant::now() }
+        Self { window: Window::new(config), now: Moment::now() }
     }
 
     fn begin(&mut self, key: usize) -> Found {
@@ -62,10 +62,10 @@ async fn an_answer_is_remembered_for_so_long_from_when_it_was_given() {
     for (waited, known) in [(keep - Duration::from_nanos(1), true), (keep, false), (keep * 2, false)] {
         let mut laws = Laws::new(OnceConfig { keep, ..OnceConfig::default() });
         assert_eq!(laws.begin(1), Found::New);
-        laws.now += keep * 3;
+        laws.now = laws.now.later(keep * 3);
         assert_eq!(laws.begin(1), Found::Running, "one that runs does not grow old");
         laws.finish(1, 3);
-        laws.now += waited;
+        laws.now = laws.now.later(waited);
         assert_eq!(laws.knows(1), known, "{waited:?}");
     }
 }
@@ -184,7 +184,7 @@ proptest! {
         let mut laws = Laws::new(config);
         let mut running = Vec::new();
         for (key, bytes, seconds) in steps {
-            laws.now += Duration::from_secs(seconds);
+            laws.now = laws.now.later(Duration::from_secs(seconds));
             match running.iter().position(|other| *other == key) {
                 Some(_) if bytes == 13 => prop_assert_eq!(laws.begin(key), Found::Running),
                 Some(at) => {

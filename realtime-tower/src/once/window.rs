@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 
 use super::{Content, OnceConfig, Operation};
 use crate::answered::Answered;
-use crate::timer::Instant;
+use crate::timer::Moment;
 
 /// The operations that run, and those that were answered of late.
 ///
@@ -16,7 +16,7 @@ use crate::timer::Instant;
 pub(super) struct Window {
     config: OnceConfig,
     known: HashMap<Operation, Known>,
-    finished: VecDeque<(Instant, Operation)>,
+    finished: VecDeque<(Moment, Operation)>,
     /// Of the answers' bodies.
     bytes: usize,
 }
@@ -47,8 +47,8 @@ impl Window {
         Self { config, known: HashMap::new(), finished: VecDeque::new(), bytes: 0 }
     }
 
-    pub(super) fn begin(&mut self, operation: Operation, content: Content, now: Instant) -> Found {
-        while self.finished.front().is_some_and(|(at, _)| now.duration_since(*at) >= self.config.keep) {
+    pub(super) fn begin(&mut self, operation: Operation, content: Content, now: Moment) -> Found {
+        while self.finished.front().is_some_and(|(at, _)| now.since(*at) >= self.config.keep) {
             self.forget();
         }
         match self.known.get(&operation) {
@@ -68,7 +68,7 @@ impl Window {
     }
 
     /// Takes the answer of one that runs. One that says "not now" has had no effect, and is to be tried again.
-    pub(super) fn finish(&mut self, operation: Operation, answer: &Answered, now: Instant) {
+    pub(super) fn finish(&mut self, operation: Operation, answer: &Answered, now: Moment) {
         if !answer.is_final() {
             self.known.remove(&operation);
             return;
