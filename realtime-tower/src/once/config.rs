@@ -7,6 +7,10 @@ use std::time::Duration;
 /// Whatever bound is met first, the answers that were given first are forgotten first; a message whose handler still
 /// runs never is.
 ///
+/// A handler that refuses with 429 or 503 says "not now": nothing was done, and the same message is handled when it comes
+/// again. Any other answer is for good, the 500 of a handler that panicked among them. A handler runs to its end, in a
+/// task of its own, whether or not its client waits.
+///
 /// ```
 /// use std::time::Duration;
 /// use realtime_core::Log;
