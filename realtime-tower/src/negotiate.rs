@@ -108,7 +108,7 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
 /// The media types a client accepts (RFC 9110, section 12.5.1).
 #[derive(Debug, Clone, Default)]
 pub struct Accept {
-    /// Type, subtype and weight in thousandths; none where the header is absent.
+    /// Type, subtype, weight in thousandths and parameters; none where the header is absent.
     ranges: Option<Vec<Range>>,
 }
 
@@ -117,6 +117,7 @@ struct Range {
     ty: Box<str>,
     subtype: Box<str>,
     q: u16,
+    params: Vec<(Box<str>, Box<str>)>,
 }
 
 /// How a media type is accepted.
@@ -130,6 +131,9 @@ pub enum Accepted {
 
 /// Media ranges that are looked at; what comes after is not.
 const RANGES_MAX: usize = 32;
+
+/// Parameters of a media range that are looked at.
+const PARAMS_MAX: usize = 4;
 
 impl Accept {
     fn new(headers: &HeaderMap) -> Self {
@@ -149,11 +153,27 @@ impl Accept {
                         .params()
                         .find(|(name, _)| name.as_str().eq_ignore_ascii_case("q"))
                         .map_or(1000, |(_, q)| weight(q.as_str())),
+                    params: range
+                        .params()
+                        .take(PARAMS_MAX)
+                        .map(|(name, value)| {
+                            (name.as_str().to_ascii_lowercase().into(), value.unquoted_str().into())
+                        })
+                        .collect(),
                 });
             }
         }
         ranges.truncate(RANGES_MAX);
         Self { ranges: Some(ranges) }
+    }
+
+    /// A parameter of the ranges that name this media type.
+    pub(crate) fn param(&self, ty: &str, subtype: &str, name: &str) -> Option<&str> {
+        let ranges = self.ranges.iter().flatten();
+        let mut params = ranges
+            .filter(|range| range.q > 0 && &*range.ty == ty && &*range.subtype == subtype)
+            .flat_map(|range| &range.params);
+        params.find_map(|(of, value)| (&**of == name).then_some(&**value))
     }
 
     /// How a media type is accepted; not at all, or with weight 0, is none.
@@ -230,6 +250,21 @@ mod tests {
             assert_eq!(accept.of("application", "json"), json, "{line}");
         }
         assert_eq!(Accept::new(&HeaderMap::new()).of("a", "b"), Some(Any(1000)));
+    }
+
+    #[test]
+    fn a_parameter_is_the_named_ranges_own() {
+        for (line, data) in [
+            ("text/event-stream;data=envelope", Some("envelope")),
+            ("text/event-stream; q=0.5; DATA=\"envelope\", */*", Some("envelope")),
+            ("text/event-stream, text/event-stream;data=envelope;q=0.9", Some("envelope")),
+            ("text/event-stream, text/plain;data=envelope", None),
+            ("text/*;data=envelope", None),
+            ("text/event-stream;data", None),
+            ("text/event-stream;a=1;b=2;c=3;d=4;data=envelope", None),
+        ] {
+            assert_eq!(accept(line).param("text", "event-stream", "data"), data, "{line}");
+        }
     }
 
     #[test]

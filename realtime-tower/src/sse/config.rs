@@ -13,7 +13,8 @@ pub struct SseConfig {
     pub heartbeat: Duration,
     /// Whether a heartbeat is a `$ping` event that scripts see, or a comment that EventSource hides. Default: hidden.
     pub pings: Pings,
-    /// What stands in `data:`. Default: the payload alone.
+    /// What stands in `data:`. Default: the payload alone. A client that sends `Accept: text/event-stream;data=envelope`
+    /// gets [`Data::Envelope`] from any mount.
     pub data: Data,
 }
 

@@ -40,6 +40,14 @@ fn accepted(ask: &Ask) -> Option<Accepted> {
     ask.accept.of("text", "event-stream")
 }
 
+/// What stands in `data:`: the client may ask for the envelope, whatever the mount's choice.
+fn data(ask: &Ask, config: &SseConfig) -> Data {
+    match ask.accept.param("text", "event-stream", "data") {
+        Some("envelope") => Data::Envelope,
+        _ => config.data,
+    }
+}
+
 fn head() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     headers::stream(response.headers_mut(), "text/event-stream");
@@ -72,12 +80,12 @@ impl Room for SseTransport {
         head()
     }
 
-    fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
+    fn away(&self, ask: &Ask, away: Away, retry: Duration) -> Response<Body> {
         let retry = jittered(retry);
         let reason = if away == Away::Draining { EndReason::Drain } else { EndReason::Source };
         let end = Control::End { cursor: None, reason, retry: Some(retry) };
         let mut response = head();
-        *response.body_mut() = codec::end(&end, Some(retry), self.0.data).into();
+        *response.body_mut() = codec::end(&end, Some(retry), data(ask, &self.0)).into();
         response
     }
 
@@ -96,8 +104,9 @@ impl Room for SseTransport {
             headers::place(response.headers_mut(), opened.cursor, Tail::default());
         }
         let retry = jittered(visit.permit.config().retry);
+        let config = SseConfig { data: data(&visit.ask, &self.0), ..self.0 };
         let (downlink, _) = visit.downlink(self.0.heartbeat);
-        let body = SseBody { downlink, config: self.0, ready: Ready::Piece(codec::preamble(retry)) };
+        let body = SseBody { downlink, config, ready: Ready::Piece(codec::preamble(retry)) };
         *response.body_mut() = Body::stream(body);
         response.into()
     }

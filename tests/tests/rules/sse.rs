@@ -358,19 +358,34 @@ async fn the_stream_is_utf8_and_never_starts_with_a_payload() {
         assert_eq!(blocks[1].event, Some(("blob".to_owned(), "AP/+".to_owned())));
     })
     .await;
-    twin_async("P-SE-07", "binary in an envelope says that it is", async {
-        let mount = mount(Data::Envelope);
-        mount.log.publish(blob()).expect("open");
-        let mut answer = open(&mount, "/events?offset=-1", &[]).await;
-        let (blocks, _) = parse(&bytes_for(&mut answer, A_MOMENT).await);
-        let (name, data) = blocks[1].event.clone().expect("an event");
-        let data: serde_json::Value = serde_json::from_str(&data).expect("an envelope");
-        assert_eq!(
-            (name.as_str(), &data["encoding"], &data["data"]),
-            ("blob", &"base64".into(), &"AP/+".into())
-        );
-    })
-    .await;
+    const ASKED: (&str, &str) = ("accept", "text/event-stream;data=envelope");
+    for (what, by_knob, header) in [
+        ("binary in an envelope says that it is", Data::Envelope, None),
+        ("binary in an envelope that the client asks for", Data::Payload, Some(ASKED)),
+    ] {
+        twin_async("P-SE-07", what, async {
+            let mount = mount(by_knob);
+            mount.log.publish(blob()).expect("open");
+            let mut answer = open(&mount, "/events?offset=-1", header.as_slice()).await;
+            let (blocks, _) = parse(&bytes_for(&mut answer, A_MOMENT).await);
+            let of = |at: usize| -> (String, serde_json::Value) {
+                let (name, data) = blocks[at].event.clone().expect("an event");
+                (name, serde_json::from_str(&data).expect("an envelope"))
+            };
+            let (name, open) = of(0);
+            assert_eq!(
+                (name.as_str(), &open["event"]),
+                ("$open", &"$open".into()),
+                "controls come in theirs"
+            );
+            let (name, data) = of(1);
+            assert_eq!(
+                (name.as_str(), &data["encoding"], &data["data"]),
+                ("blob", &"base64".into(), &"AP/+".into())
+            );
+        })
+        .await;
+    }
     case_async("P-SE-07", "the first bytes are ours, so that a leading BOM stays", async {
         let mount = Mount::new();
         mount.log.publish(Event::text("message", "\u{FEFF}marked").expect("text")).expect("open");
