@@ -19,6 +19,13 @@ fn the_readme_shows_the_config_that_is_tested() {
     }
 }
 
+/// Without it every event of a stream waits for 200 ms in haproxy, which is a matter of speed: no other test would fail.
+#[test]
+fn haproxy_sends_small_writes_at_once() {
+    let is_on = |line: &str| line.trim() == "option http-no-delay";
+    assert_eq!(Kind::Haproxy.shipped().lines().filter(|line| is_on(line)).count(), 1);
+}
+
 /// A test that changes what is not there would go on with the shipped config and show nothing.
 #[test]
 #[should_panic(expected = "the shipped config has no")]

@@ -90,12 +90,17 @@ pub(crate) struct Proxy {
     addr: SocketAddr,
     dir: PathBuf,
     pid: u32,
-    /// A shell that leads their process group, waits for the end of its standard input, and then kills them all:
-    /// that end comes too when this process is killed.
+    /// A shell that leads their process group and kills it at the end of its standard input, which comes too when this
+    /// process is killed; or when the master is gone.
     warden: Child,
 }
 
-const WARDEN: &str = r#"log=$1; shift; "$@" >"$log" 2>&1 & echo $!; read -r _; kill -9 0"#;
+const WARDEN: &str = r#"log=$1; shift; exec 3<&0
+"$@" >"$log" 2>&1 3<&- & echo $!
+master=$!
+{ read -r _ <&3; kill -9 0; } &
+wait $master
+kill -9 0"#;
 
 /// Longer than any of it takes; reached only by a run that fails.
 const START_WAIT: Duration = Duration::from_secs(20);
@@ -116,7 +121,7 @@ impl Proxy {
                     &format!("worker_processes 2; daemon off; pid {at}/pid; error_log stderr;"),
                 )
                 .with("worker_rlimit_nofile 32768;", "")
-                .with("worker_connections 16384;", "worker_connections 500;")
+                .with("worker_connections 16384;", "worker_connections 200;")
                 .with(
                     "http {",
                     &format!(
@@ -125,7 +130,7 @@ impl Proxy {
                     ),
                 ),
             Kind::Haproxy => {
-                conf.with("bind :8080", &format!("bind {addr}")).with("maxconn 8000", "maxconn 500")
+                conf.with("bind :8080", &format!("bind {addr}")).with("maxconn 8000", "maxconn 200")
             }
         };
         let file = dir.join("conf");
@@ -140,16 +145,16 @@ impl Proxy {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn();
         let mut warden = piped.unwrap();
         let pid = BufReader::new(warden.stdout.take().unwrap()).lines().next().unwrap().unwrap();
-        let proxy = Self { kind, addr, dir, pid: pid.parse().unwrap(), warden };
+        let mut proxy = Self { kind, addr, dir, pid: pid.parse().unwrap(), warden };
         proxy.listens();
         proxy
     }
 
-    fn listens(&self) {
+    fn listens(&mut self) {
         let begun = Instant::now();
         while let Err(error) = TcpStream::connect(self.addr) {
             let log = || fs::read_to_string(self.dir.join("log")).unwrap_or_default();
-            let lives = self.signal("0");
+            let lives = self.warden.try_wait().unwrap().is_none();
             assert!(lives && begun.elapsed() < START_WAIT, "{:?}: {error}\n{}", self.kind, log());
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -167,7 +172,7 @@ impl Proxy {
         assert!(is_done, "{:?} is told to load its config anew", self.kind);
     }
 
-    /// Whether its master is there to be told.
+    /// Whether its master was there to be told.
     fn signal(&self, signal: &str) -> bool {
         let kill = format!("kill -{signal} {}", self.pid);
         Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap().success()
