@@ -18,9 +18,13 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// The first of `names` that is a file on `PATH`.
+/// Where servers are; `PATH` names it for root alone on Debian.
+const SERVERS: &str = "/usr/local/sbin:/usr/sbin";
+
+/// The first of `names` that is a file on `PATH`, or where servers are.
 pub(crate) fn program(names: &[&str]) -> Option<PathBuf> {
-    search(&env::var_os("PATH")?, names)
+    let path = env::var_os("PATH").unwrap_or_default();
+    search(&path, names).or_else(|| search(OsStr::new(SERVERS), names))
 }
 
 fn search(path: &OsStr, names: &[&str]) -> Option<PathBuf> {

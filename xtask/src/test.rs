@@ -44,6 +44,8 @@ fn all(stages: &mut Stages) -> Outcome {
             .env("REALTIME_NODE", &tools.node)
             .env("REALTIME_CHROMIUM", &tools.chromium)
             .env("REALTIME_CURL", &tools.curl)
+            .env("REALTIME_NGINX", &tools.nginx)
+            .env("REALTIME_HAPROXY", &tools.haproxy)
             .env("REALTIME_RULES_DIR", &records);
         command
     };

@@ -12,6 +12,9 @@ use crate::{Outcome, place, stage};
 /// Node below this does not run the browser driver.
 const NODE_MAJOR_MIN: u32 = 20;
 
+/// Packages that start a service when they are installed.
+const SERVICES: [&str; 2] = ["nginx", "haproxy"];
+
 /// The programs that the tests are handed by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tools {
@@ -19,6 +22,8 @@ pub(crate) struct Tools {
     pub(crate) npm: PathBuf,
     pub(crate) chromium: PathBuf,
     pub(crate) curl: PathBuf,
+    pub(crate) nginx: PathBuf,
+    pub(crate) haproxy: PathBuf,
 }
 
 /// Something that is not there.
@@ -83,10 +88,12 @@ fn find() -> Result<Tools, Vec<Missing>> {
         ),
     };
     let curl = seek(&["curl"], "curl", "curl");
+    let nginx = seek(&["nginx"], "nginx", "nginx");
+    let haproxy = seek(&["haproxy"], "haproxy", "haproxy");
     if !node.as_os_str().is_empty() {
         missing.extend(too_old(first_line(Command::new(&node).arg("--version")).as_deref()));
     }
-    if missing.is_empty() { Ok(Tools { node, npm, chromium, curl }) } else { Err(missing) }
+    if missing.is_empty() { Ok(Tools { node, npm, chromium, curl, nginx, haproxy }) } else { Err(missing) }
 }
 
 /// Judges what `node --version` said: `v20.20.2`.
@@ -120,8 +127,21 @@ fn install(missing: &[Missing]) -> Outcome {
         };
         apt(&["update"])?;
         apt(&[&["install", "-y", "--no-install-recommends"], &packages[..]].concat())?;
+        let services: Vec<_> = packages.into_iter().filter(|name| SERVICES.contains(name)).collect();
+        stop(&services);
     }
     Ok(())
+}
+
+/// The tests start programs of their own; a service that came with a package is not left to serve this machine.
+fn stop(services: &[&str]) {
+    if services.is_empty() || place::program(&["systemctl"]).is_none() {
+        return;
+    }
+    let mut disable = Command::new("systemctl");
+    if let Err(error) = stage::run(disable.args(["disable", "--now"]).args(services)) {
+        println!("  note: {error}; where no systemd runs there is nothing to stop");
+    }
 }
 
 fn report(missing: &[Missing]) -> String {

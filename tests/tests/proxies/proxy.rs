@@ -1,0 +1,258 @@
+//! A real nginx or haproxy: the shipped config with what a test changes in it, a directory of its own, and its end.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use realtime_tests::client::Target;
+use realtime_tests::dial::Dialer;
+
+/// Which proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Nginx,
+    Haproxy,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 2] = [Self::Nginx, Self::Haproxy];
+
+    /// What users are given.
+    pub(crate) fn shipped(self) -> &'static str {
+        match self {
+            Self::Nginx => include_str!("../../../examples/proxies/nginx.conf"),
+            Self::Haproxy => include_str!("../../../examples/proxies/haproxy.cfg"),
+        }
+    }
+
+    fn program(self) -> String {
+        let name = if self == Self::Nginx { "REALTIME_NGINX" } else { "REALTIME_HAPROXY" };
+        std::env::var(name).ok().filter(|file| !file.is_empty()).unwrap_or_else(|| {
+            panic!(
+                "{name} is not set: `cargo xtask test` finds or installs what this test needs, and sets it"
+            )
+        })
+    }
+}
+
+/// A config in the making: the shipped one, and what a test puts in the place of some of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Conf {
+    kind: Kind,
+    text: String,
+}
+
+impl Conf {
+    pub(crate) fn shipped(kind: Kind) -> Self {
+        Self { kind, text: kind.shipped().to_owned() }
+    }
+
+    /// Puts `with` wherever `what` is; it has to be somewhere, else the test would not test what it says.
+    pub(crate) fn with(mut self, what: &str, with: &str) -> Self {
+        assert!(self.text.contains(what), "{:?}: the shipped config has no {what:?}", self.kind);
+        self.text = self.text.replace(what, with);
+        self
+    }
+
+    /// A lower longest silence.
+    pub(crate) fn silence(self, seconds: u32) -> Self {
+        self.with("75s", &format!("{seconds}s"))
+    }
+
+    /// How long an old process goes on after a reload.
+    pub(crate) fn rest(self, seconds: u32) -> Self {
+        let name = if self.kind == Kind::Nginx { "worker_shutdown_timeout" } else { "hard-stop-after" };
+        self.with(&format!("{name} 30s"), &format!("{name} {seconds}s"))
+    }
+
+    /// Another line among those about a request.
+    pub(crate) fn and(self, nginx: &str, haproxy: &str) -> Self {
+        match self.kind {
+            Kind::Nginx => self.with("proxy_pass http://app;", &format!("proxy_pass http://app;\n{nginx}")),
+            Kind::Haproxy => self.with("default_backend app", &format!("{haproxy}\n    default_backend app")),
+        }
+    }
+
+    pub(crate) fn start(self, app: SocketAddr) -> Proxy {
+        Proxy::start(self, app)
+    }
+}
+
+/// A running proxy. However the test ends, it and its workers end with it.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    kind: Kind,
+    addr: SocketAddr,
+    dir: PathBuf,
+    pid: u32,
+    /// A shell that leads their process group and kills it at the end of its standard input, which comes too when this
+    /// process is killed; or when the master is gone.
+    warden: Child,
+}
+
+const WARDEN: &str = r#"log=$1; shift; exec 3<&0
+"$@" >"$log" 2>&1 3<&- & echo $!
+master=$!
+{ read -r _ <&3; kill -9 0; } &
+wait $master
+kill -9 0"#;
+
+/// Longer than any of it takes; reached only by a run that fails.
+const START_WAIT: Duration = Duration::from_secs(20);
+
+impl Proxy {
+    fn start(conf: Conf, app: SocketAddr) -> Self {
+        let (kind, addr) = (conf.kind, free_addr());
+        let dir = std::env::temp_dir().join(format!("realtime-proxy-{}-{}", std::process::id(), addr.port()));
+        fs::create_dir_all(&dir).unwrap();
+        let conf = conf.with("127.0.0.1:3000", &app.to_string());
+        let at = dir.display();
+        let conf = match kind {
+            // Its own directories are root's, and here it may run as anybody.
+            Kind::Nginx => conf
+                .with("listen 8080;", &format!("listen {addr};\naccess_log off;"))
+                .with(
+                    "worker_processes auto;",
+                    &format!("worker_processes 2; daemon off; pid {at}/pid; error_log stderr;"),
+                )
+                .with("worker_rlimit_nofile 32768;", "")
+                .with("worker_connections 16384;", "worker_connections 200;")
+                .with(
+                    "http {",
+                    &format!(
+                        "http {{ client_body_temp_path {at}/a; proxy_temp_path {at}/b; fastcgi_temp_path {at}/c; \
+                         uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;"
+                    ),
+                ),
+            Kind::Haproxy => {
+                conf.with("bind :8080", &format!("bind {addr}")).with("maxconn 8000", "maxconn 200")
+            }
+        };
+        let file = dir.join("conf");
+        fs::write(&file, conf.text).unwrap();
+
+        let mut command = Command::new("sh");
+        command.args(["-c", WARDEN, "sh"]).arg(dir.join("log")).arg(kind.program());
+        match kind {
+            Kind::Nginx => command.args(nginx_args(&dir)),
+            Kind::Haproxy => command.arg("-W").arg("-f").arg(&file),
+        };
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn();
+        let mut warden = piped.unwrap();
+        let pid = BufReader::new(warden.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+        let mut proxy = Self { kind, addr, dir, pid: pid.parse().unwrap(), warden };
+        proxy.listens();
+        proxy
+    }
+
+    fn listens(&mut self) {
+        let begun = Instant::now();
+        while let Err(error) = TcpStream::connect(self.addr) {
+            let log = || fs::read_to_string(self.dir.join("log")).unwrap_or_default();
+            let lives = self.warden.try_wait().unwrap().is_none();
+            assert!(lives && begun.elapsed() < START_WAIT, "{:?}: {error}\n{}", self.kind, log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Loads its config anew, the way its manual says.
+    pub(crate) fn reload(&self) {
+        let is_done = match self.kind {
+            Kind::Nginx => {
+                let mut command = Command::new(self.kind.program());
+                command.args(nginx_args(&self.dir)).args(["-s", "reload"]).status().unwrap().success()
+            }
+            Kind::Haproxy => self.signal("USR2"),
+        };
+        assert!(is_done, "{:?} is told to load its config anew", self.kind);
+    }
+
+    /// Whether its master was there to be told.
+    fn signal(&self, signal: &str) -> bool {
+        let kill = format!("kill -{signal} {}", self.pid);
+        Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    pub(crate) fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The way through it, for clients without much patience between two polls.
+    pub(crate) fn target(&self) -> Target {
+        let interval = Duration::from_millis(20);
+        Target { interval, wait_s: 1, ..Target::new(Dialer::tcp(self.addr), "/events") }
+    }
+}
+
+fn nginx_args(dir: &Path) -> [PathBuf; 6] {
+    ["-p".into(), dir.into(), "-e".into(), "stderr".into(), "-c".into(), dir.join("conf")]
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!(
+                "{:?} said:\n{}",
+                self.kind,
+                fs::read_to_string(self.dir.join("log")).unwrap_or_default()
+            );
+        }
+        drop(self.warden.stdin.take());
+        let _ = self.warden.wait();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+/// An address whose port nobody has: below those that the kernel gives to connections on their way out, so that it
+/// stays free until it is taken.
+pub(crate) fn free_addr() -> SocketAddr {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(addr).is_ok() {
+            return addr;
+        }
+    }
+}
+
+/// No proxy outlives the test that started it, whether it ends well, panics, or is killed.
+#[test]
+fn a_proxy_ends_with_its_test() {
+    for kind in Kind::ALL {
+        let nobody = free_addr();
+        let proxy = Conf::shipped(kind).start(nobody);
+        let (addr, dir, pid) = (proxy.addr, proxy.dir.clone(), proxy.pid);
+        let group = proxy.warden.id();
+        assert!(members(group) >= 3, "{kind:?}: the warden, a master and a worker");
+        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _lives_here = proxy;
+            panic!("on purpose");
+        }));
+        assert!(panics.is_err());
+        let begun = Instant::now();
+        while members(group) > 0 {
+            assert!(begun.elapsed() < START_WAIT, "{kind:?}: {pid} or a worker of it lives on");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(TcpStream::connect(addr).is_err() && !dir.exists(), "{kind:?}");
+    }
+}
+
+/// How many processes of a group are there and no mere entries of the dead.
+fn members(group: u32) -> usize {
+    let stat = |pid: fs::DirEntry| fs::read_to_string(pid.path().join("stat")).ok();
+    let is_of = |stat: &String| {
+        // "pid (name) state parent group ..."; a name may hold anything.
+        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
+        let fields: Vec<&str> = after.split_whitespace().collect();
+        fields.first() != Some(&"Z") && fields.get(2) == Some(&group.to_string().as_str())
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter_map(stat).filter(is_of).count()
+}
