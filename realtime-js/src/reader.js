@@ -48,7 +48,10 @@ export class Reader {
   #tries = 0;
   /** Transports given up since the last wait. */
   #moves = 0;
+  /** Refused, and since then nothing that lasted: once more is the end. */
   #denied = false;
+  /** The last attempt was refused: others are to be asked for. */
+  #refused = false;
   /** @type {Set<Transport>} */
   #worked = new Set();
   /** Failures in a row. @type {Partial<Record<Transport, number>>} */
@@ -132,7 +135,7 @@ export class Reader {
 
   async #attempt() {
     const { transport } = this;
-    const about = { transport, unauthorized: this.#denied };
+    const about = { transport, unauthorized: this.#refused };
     const link = new Link(this.settings, about, this.place || this.settings.start, (...heard) => this.#hear(...heard));
     this.link = link;
     this.#say('connecting');
@@ -162,7 +165,7 @@ export class Reader {
     }
     if (error?.kind === 'unauthorized') {
       if (this.#denied) return this.close(error);
-      this.#denied = true;
+      this.#denied = this.#refused = true;
       return;
     }
     if (error) {
@@ -246,6 +249,8 @@ export class Reader {
   #open(link, { outcome }) {
     const { transport } = link.about;
     link.openedAt = Date.now();
+    // What was asked for is good: the next poll, and the next connection, are to be given the same.
+    link.about.unauthorized = this.#refused = false;
     this.#best = transport;
     this.#worked.add(transport);
     remember(this.url, transport);
