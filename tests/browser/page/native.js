@@ -97,7 +97,7 @@ export function digests(seen, { jsonIsText = false, binaryIsText = false } = {})
     let bytes = data;
     if (is_base64) bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
     else if (typeof data === "string" && (name !== "json" || jsonIsText)) bytes = new TextEncoder().encode(data);
-    else if (!(data instanceof ArrayBuffer)) bytes = new TextEncoder().encode(JSON.stringify(data));
+    else if (!(data instanceof ArrayBuffer || ArrayBuffer.isView(data))) bytes = new TextEncoder().encode(JSON.stringify(data));
     const digest = new Uint8Array(await crypto.subtle.digest("SHA-1", bytes));
     return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
   }));

@@ -10,6 +10,7 @@
 //! They need Node, playwright-core and Chromium, which `cargo xtask test` finds or installs and names in the
 //! environment; without them they fail.
 
+mod client;
 mod driver;
 mod native;
 mod payloads;

@@ -36,6 +36,8 @@ enum How {
     HoldBody,
     /// A stream that ends where it begins.
     End,
+    /// A stream as it should be, cut off after its `$open`.
+    Cut,
     /// A page of somebody else's, as a captive portal answers.
     Foreign,
     /// Sent away with `Retry-After: 1`.
@@ -97,6 +99,7 @@ impl Ways {
                 event_stream(Body::from_stream(stream::pending::<Result<Bytes, Infallible>>()))
             }
             Some(How::End) => event_stream(Body::from("retry: 50\n\n")),
+            Some(How::Cut) => event_stream(Body::from(OPEN)),
             Some(How::Foreign) => Html("<h1>Please log in to the network</h1>").into_response(),
             Some(How::Unavailable) => {
                 (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "1")]).into_response()
@@ -141,6 +144,9 @@ impl Ways {
         Some(fault.how)
     }
 }
+
+const OPEN: &str = "retry: 50\nevent: $open\n\
+    data: {\"event\":\"$open\",\"data\":{\"cursor\":\"-1\",\"outcome\":\"gap\",\"heartbeatMs\":1000}}\n\n";
 
 fn event_stream(body: Body) -> Response {
     let mut response = Response::new(body);
