@@ -5,10 +5,10 @@ export const WAIT_MS_MAX = 54_000_000;
 
 /**
  * Full jitter: anything from nothing to a bound that doubles with each try, up to the ceiling.
- * @param {number} tries @param {number} first_ms @param {number} ceiling_ms
+ * @param {number} tries @param {{ backoffMs: number, backoffMsMax: number }} settings
  */
-export function backoff(tries, first_ms, ceiling_ms) {
-  return Math.random() * Math.min(ceiling_ms, first_ms * 2 ** tries);
+export function backoff(tries, { backoffMs, backoffMsMax }) {
+  return Math.random() * Math.min(backoffMsMax, backoffMs * 2 ** tries);
 }
 
 /**
@@ -16,10 +16,9 @@ export function backoff(tries, first_ms, ceiling_ms) {
  * @param {Headers} headers
  */
 export function retryAfter(headers) {
-  const said = headers.get('Retry-After');
-  if (!said) return undefined;
-  const ms = /^\d+$/.test(said) ? Number(said) * 1000 : Date.parse(said) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+  const said = String(headers.get('Retry-After'));
+  const ms = Number(said) * 1000 || Date.parse(said) - Date.now();
+  return ms > 0 ? ms : undefined;
 }
 
 /**

@@ -1,22 +1,25 @@
-// Which transport worked last: kept for the tab, so that the next page of it does not find out again.
+// Which transport worked last at a URL: kept for the tab, so that its next page does not find out again.
 
-/** @import { Transport } from './options.js' */
+/** @import { Settings, Transport } from './options.js' */
 
-/** @param {string} url */
-const name = (url) => `realtime:${url.split('?')[0]}`;
+/** @param {Settings} settings */
+const name = ({ url }) => typeof url === 'string' && `realtime:${url.split('?')[0]}`;
 
-/** @param {string} url @returns {Transport | null} */
-export function recall(url) {
+/** @param {Settings} settings */
+export function recall(settings) {
+  const key = name(settings);
   try {
-    return /** @type {Transport | null} */ (globalThis.sessionStorage?.getItem(name(url)));
+    const last = key && sessionStorage.getItem(key);
+    return settings.transports.find((transport) => transport === last);
   } catch {
-    return null; // a page may be forbidden to keep anything
+    return undefined; // there is none, or the page may keep nothing
   }
 }
 
-/** @param {string} url @param {Transport} transport */
-export function remember(url, transport) {
+/** @param {Settings} settings @param {Transport} transport */
+export function remember(settings, transport) {
+  const key = name(settings);
   try {
-    globalThis.sessionStorage?.setItem(name(url), transport);
+    if (key) sessionStorage.setItem(key, transport);
   } catch {}
 }

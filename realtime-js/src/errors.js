@@ -10,25 +10,25 @@
  */
 
 export class RealtimeError extends Error {
+  name = 'RealtimeError';
+
   /**
    * @param {Kind} kind
    * @param {string} message
-   * @param {{ status?: number, retryMs?: number, cause?: unknown }} [more]
+   * @param {number} [status] the HTTP status or the close code; 0 where there is none
+   * @param {number} [retryMs] when the server wants to be asked again
    */
-  constructor(kind, message, { status = 0, retryMs, cause } = {}) {
-    super(message, { cause });
-    this.name = 'RealtimeError';
+  constructor(kind, message, status = 0, retryMs) {
+    super(message);
     this.kind = kind;
-    /** The HTTP status or the close code; 0 where there is none. */
     this.status = status;
-    /** When the server wants to be asked again. */
     this.retryMs = retryMs;
   }
 }
 
 /**
  * @param {string} expected
- * @param {unknown} [got]
+ * @param {unknown} got
  */
 export function foreign(expected, got) {
   return new RealtimeError('foreign', `expected ${expected}, got ${String(got).slice(0, 80)}`);

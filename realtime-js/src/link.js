@@ -1,8 +1,6 @@
 // One attempt to read over one transport: what a transport needs, and the watchdog that ends it.
 
-import { sleep } from './backoff.js';
 import { RealtimeError, foreign } from './errors.js';
-import { isReserved } from './options.js';
 import { address, request } from './request.js';
 
 /** @import { About, Settings, Transport } from './options.js' */
@@ -15,115 +13,110 @@ import { address, request } from './request.js';
  * @property {string} [topic]
  * @property {string} [key]
  * @property {string} [encoding]
- * @property {any} data
+ * @property {any} [data]
+ * @property {unknown} [ref]
+ * @property {{ status: number, title: string }} [error]
  */
 
 /**
  * How an attempt ends, where it does not fail: for good, or to come back.
- * @typedef {{ over: true } | { over?: false, retryMs?: number }} Ending
+ * @typedef {{ over?: boolean, retryMs?: number }} Ending
  */
 
 /** Heartbeats without a byte after which a connection is dead. */
 const BEATS_MISSED = 2.5;
 
-export class Link {
-  #cut = new AbortController();
+/** @typedef {ReturnType<typeof connect>} Link */
+
+/**
+ * @param {Settings} settings
+ * @param {About & { transport: Transport }} about
+ * @param {string} offset the cursor, or where to begin
+ * @param {(link: Link, message: Message) => void} hear
+ */
+export function connect(settings, about, offset, hear) {
+  const cut = new AbortController();
+  const { signal } = cut;
+  let beat_ms = 15_000;
+  let due = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
-  #watch;
-  #heard = Date.now();
-  #heartbeatMs = 15_000;
+  let watch;
 
-  #silenceMs = 0;
+  const self = {
+    settings,
+    about,
+    offset,
+    /** Aborts when it is let go of. */
+    signal,
+    /** When `$open` came; 0 before. */
+    openedAt: 0,
+    isLive: false,
+    /** Whether the other side has said anything at all. */
+    isAnswered: false,
+    /** What `$end` said. */
+    end: /** @type {Ending | RealtimeError | undefined} */ (undefined),
+    /** Why it was let go of; nothing where nobody is to blame. */
+    failure: /** @type {RealtimeError | undefined} */ (undefined),
+    /** Sends to the server, where the transport goes both ways. */
+    send: /** @type {((text: string) => void) | undefined} */ (undefined),
+    /** Who waits for a reply, by `ref`; called with nothing when it is lost. @type {Map<string, (reply?: Message) => void>} */
+    replies: new Map(),
 
-  signal = this.#cut.signal;
-  /** When `$open` came; 0 before. */
-  openedAt = 0;
-  isLive = false;
-  /** Whether the other side has said anything at all. */
-  isAnswered = false;
-  /** @type {Ending | RealtimeError | undefined} What `$end` said. */
-  end;
-  /** @type {RealtimeError | undefined} Why it was dropped; nothing where nobody is to blame. */
-  failure;
-  /** @type {((text: string) => void) | undefined} Sends to the server, where the transport goes both ways. */
-  send;
-  /** @type {Map<string, (reply: Message & { error?: { status: number, title: string } } | RealtimeError) => void>} */
-  replies = new Map();
+    /** @param {Message} message */
+    take(message) {
+      if (signal.aborted) return;
+      if (message.event === '$open') beat_ms = message.data.heartbeatMs || beat_ms;
+      hear(self, message);
+    },
 
-  /**
-   * @param {Settings} settings
-   * @param {About & { transport: Transport }} about
-   * @param {string} offset the cursor, or where to begin
-   * @param {(link: Link, message: Message) => void} hear
-   */
-  constructor(settings, about, offset, hear) {
-    this.settings = settings;
-    this.about = about;
-    this.offset = offset;
-    this.isFresh = isReserved(offset);
-    this.hear = hear;
-    this.#watchFor(settings.connectMs);
-  }
+    /** There was a byte: the next is due within so many heartbeats, and `more_ms`. */
+    alive(more_ms = 0) {
+      self.isAnswered = true;
+      expect(BEATS_MISSED * beat_ms + more_ms);
+    },
 
-  /** @param {Message} message */
-  take(message) {
-    if (this.signal.aborted) return;
-    if (message.event === '$open') this.#heartbeatMs = message.data.heartbeatMs || this.#heartbeatMs;
-    this.offset = message.id ?? this.offset;
-    this.hear(this, message);
-  }
+    /** Whether it has died while the page, and its timers, slept. */
+    look() {
+      if (Date.now() > due) expect(0);
+    },
 
-  /** There was a byte: the next is due within so many heartbeats, and `more_ms`. */
-  alive(more_ms = 0) {
-    this.isAnswered = true;
-    this.#watchFor(BEATS_MISSED * this.#heartbeatMs + more_ms);
-  }
+    /** Lets go of it; what comes after is not heard. @param {RealtimeError} [failure] */
+    drop(failure) {
+      clearTimeout(watch);
+      self.failure ??= failure;
+      cut.abort();
+    },
 
-  /** @param {number} ms */
-  #watchFor(ms) {
-    clearTimeout(this.#watch);
-    if (this.signal.aborted) return;
-    this.#heard = Date.now();
-    this.#silenceMs = ms;
-    this.#watch = setTimeout(() => this.look(), ms);
-  }
+    address: () => address(settings, about, { offset: self.offset }),
 
-  /** Whether it is dead: timers sleep where a page does, so this is asked when it wakes, too. */
-  look() {
-    if (Date.now() - this.#heard < this.#silenceMs) return;
-    this.drop(new RealtimeError('silent', `${this.about.transport}: not a byte in ${this.#silenceMs} ms`));
-  }
-
-  /** Lets go of it; what comes after is not heard. @param {RealtimeError} [failure] */
-  drop(failure) {
-    clearTimeout(this.#watch);
-    this.failure ??= failure;
-    this.#cut.abort();
-  }
-
-  /** @param {Record<string, string>} [query] */
-  address(query) {
-    return address(this.settings, this.about, { offset: this.offset, ...query });
-  }
-
-  /** @param {Record<string, string>} headers @param {Record<string, string>} [query] */
-  request(headers, query) {
-    return request(this.settings, this.about, { offset: this.offset, ...query }, { headers, signal: this.signal });
-  }
+    /** @param {Record<string, string>} headers */
+    request: (headers) => request(settings, about, { offset: self.offset, live: about.transport }, { headers, signal }),
+  };
 
   /** @param {number} ms */
-  sleep(ms) {
-    return sleep(ms, this.signal);
+  function expect(ms) {
+    clearTimeout(watch);
+    if (signal.aborted) return;
+    due = Date.now() + ms;
+    watch = setTimeout(() => self.drop(new RealtimeError('silent', `not a byte in ${ms} ms`)), ms);
   }
+
+  expect(settings.connectMs);
+  return self;
 }
 
 /**
- * @param {string} text @param {string} expected @returns {Message}
+ * @param {unknown} text @param {string} expected @returns {Message}
  */
 export function parse(text, expected) {
   try {
-    const message = JSON.parse(text);
-    if (message && typeof message === 'object') return message;
-  } catch {}
-  throw foreign(expected, text);
+    return Object(JSON.parse(/** @type {string} */ (text)));
+  } catch {
+    throw foreign(expected, text);
+  }
+}
+
+/** What a message carries. @param {Message} message */
+export function payload({ encoding, data }) {
+  return encoding === 'base64' ? Uint8Array.from(atob(data), (char) => char.charCodeAt(0)) : data;
 }

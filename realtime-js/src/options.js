@@ -46,34 +46,18 @@ export const isReserved = (start) => /^(|-1|now|last-\d+)$/.test(start);
 
 /** @param {unknown} value */
 const isFunction = (value) => typeof value === 'function';
-/** @param {unknown} value */
-const isPositive = (value) => typeof value === 'number' && value > 0 && value < 2 ** 31;
-const positive = { is: isPositive, what: 'a positive number' };
 
-/** @type {Record<keyof Options, { is: (value: any) => boolean, what: string }>} */
-const checks = {
-  transports: {
-    is: (list) => Array.isArray(list) && list.length > 0 && list.every((name) => TRANSPORTS.includes(name)),
-    what: `a list of ${TRANSPORTS}`,
-  },
-  start: {
-    is: (start) => /^(?!last-)[\w.~-]{1,96}$/.test(start) || /^last-([1-9]\d{0,3}|10000)$/.test(start),
-    what: '-1, now, last-1 to last-10000, or a cursor',
-  },
-  headers: { is: (headers) => isFunction(headers) || Boolean(new Headers(headers)), what: 'headers, or a function' },
-  protocols: { is: (list) => isFunction(list) || Array.isArray(list), what: 'a list, or a function' },
-  credentials: { is: (word) => ['omit', 'same-origin', 'include'].includes(word), what: 'omit, same-origin or include' },
-  signal: { is: (signal) => isFunction(signal?.addEventListener), what: 'an AbortSignal' },
-  fetch: { is: isFunction, what: 'a function' },
-  WebSocket: { is: isFunction, what: 'a class' },
-  backoffMs: positive,
-  backoffMsMax: positive,
-  connectMs: positive,
-  pollMs: positive,
-  waitSeconds: positive,
-  bufferMax: positive,
-  sendsMax: positive,
-  sendMs: positive,
+/** What an option must be, other than a positive number that a timer can have. @type {Record<string, (value: any) => unknown>} */
+const CHECKS = {
+  transports: (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
+  start: (start) => /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
+  headers: (headers) => isFunction(headers) || new Headers(headers),
+  protocols: (list) => isFunction(list) || Array.isArray(list),
+  credentials: (word) => /^(omit|same-origin|include)$/.test(word),
+  signal: (signal) => signal.addEventListener,
+  fetch: isFunction,
+  WebSocket: isFunction,
+  url: (url) => isFunction(url) || /^http/.test(new URL(url, base()).href),
 };
 
 /**
@@ -81,21 +65,14 @@ const checks = {
  * @throws {TypeError} naming what is wrong
  */
 export function settings(url, options) {
-  for (const [name, value] of Object.entries(options)) {
-    const check = checks[/** @type {keyof Options} */ (name)];
-    if (!check) throw new TypeError(`there is no option ${name}`);
-    if (value !== undefined && !holds(() => check.is(value))) throw new TypeError(`${name} is to be ${check.what}`);
-  }
-  if (!isFunction(url) && !holds(() => /^http/.test(new URL(url, base()).protocol))) {
-    throw new TypeError('url is to be an http or https URL, or a function that gives one');
-  }
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+  /** @type {Record<string, any>} */
   const all = {
     transports: TRANSPORTS,
     start: '',
     headers: {},
     protocols: [],
     credentials: 'same-origin',
+    signal: undefined,
     fetch: globalThis.fetch,
     WebSocket: globalThis.WebSocket,
     backoffMs: 5_000,
@@ -106,20 +83,21 @@ export function settings(url, options) {
     bufferMax: 1_000,
     sendsMax: 64,
     sendMs: 60_000,
-    ...given,
     url,
   };
-  // Node 20 has no WebSocket of its own.
-  const transports = all.transports.filter((name) => name !== 'websocket' || all.WebSocket);
-  if (!transports.length) throw new TypeError('transports names websocket alone, and there is none: give WebSocket');
-  return /** @type {Settings} */ ({ ...all, transports });
-}
-
-/** @param {() => boolean} check */
-function holds(check) {
-  try {
-    return check();
-  } catch {
-    return false;
+  for (const [name, value] of Object.entries({ ...options, url })) {
+    if (!(name in all)) throw new TypeError(`no option ${name}`);
+    if (value === undefined && name !== 'url') continue;
+    let isGood;
+    try {
+      isGood = CHECKS[name] ? CHECKS[name](value) : Number.isFinite(value) && value > 0 && value < 2 ** 31;
+    } catch {}
+    if (!isGood) throw new TypeError(`option ${name} is wrong`);
+    all[name] = value;
   }
+  if (!isFunction(url)) all.url = new URL(all.url, base()).href;
+  // Node 20 has no WebSocket of its own.
+  all.transports = all.transports.filter((/** @type {Transport} */ name) => name !== 'websocket' || all.WebSocket);
+  if (!all.transports.length) throw new TypeError('option WebSocket is missing');
+  return /** @type {Settings} */ (all);
 }

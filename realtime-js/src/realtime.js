@@ -2,9 +2,8 @@
 
 import { RealtimeError } from './errors.js';
 import { settings } from './options.js';
-import { Queue } from './queue.js';
-import { Reader } from './reader.js';
-import { Uplink } from './uplink.js';
+import { reader } from './reader.js';
+import { uplink } from './uplink.js';
 
 /** @import { Options, Transport, Where } from './options.js' */
 /** @import { SendOptions } from './uplink.js' */
@@ -17,17 +16,14 @@ export { RealtimeError };
  */
 /** @typedef {Event & { outcome: 'fresh' | 'resumed' | 'gap', transport: Transport }} OpenEvent */
 /**
- * What was between `from` and `to`, or some of it, is gone.
+ * Something behind `from` is gone; reading goes on at `to`.
  * @typedef {Event & { reason: 'trimmed' | 'epoch' | 'diverged' | 'overflow' | 'source', from: string | null, to: string }} GapEvent
  */
 /** @typedef {Event & { state: 'connecting' | 'open' | 'waiting' | 'closed', transport: Transport, retryMs?: number }} StateEvent */
-/** @typedef {Event & { error: RealtimeError, message: string }} ErrorEvent */
+/** @typedef {Event & { error: RealtimeError }} ErrorEvent */
+/** @typedef {{ push: (event: any) => void, isFull: boolean }} Buffer */
 
 export class Realtime extends EventTarget {
-  static CONNECTING = 0;
-  static OPEN = 1;
-  static CLOSED = 2;
-
   /** @type {((event: RealtimeEvent) => void) | null} */
   onmessage = null;
   /** @type {((event: OpenEvent) => void) | null} */
@@ -43,49 +39,44 @@ export class Realtime extends EventTarget {
   /** The source has ended; nothing will follow. @type {((event: Event) => void) | null} */
   onend = null;
 
-  /** @type {Reader} */
   #reader;
-  /** @type {Uplink} */
   #uplink;
-  /** @type {Set<Queue<RealtimeEvent | GapEvent>>} */
-  #queues = new Set();
+  /** @type {Set<Buffer>} */
+  #buffers = new Set();
 
   /**
    * @param {Where} url of the mount, or a function that is asked for it on every attempt
    * @param {Options} [options]
    * @throws {TypeError} naming the option that is wrong
    */
-  constructor(url, options = {}) {
+  constructor(url, options) {
     super();
-    const all = settings(url, options);
-    for (const type of /** @type {const} */ (['message', 'open', 'error', 'gap', 'state', 'live', 'end'])) {
-      this.addEventListener(type, (event) => this[`on${type}`]?.(/** @type {any} */ (event)));
+    const all = settings(url, options ?? {});
+    // The fields above are all that there is so far.
+    for (const name of Object.keys(this)) {
+      this.addEventListener(name.slice(2), (event) => /** @type {any} */ (this)[name]?.(event));
     }
-    this.#reader = new Reader(
+    this.#reader = reader(
       all,
-      (type, detail) => this.#emit(Object.assign(new Event(type), detail)),
-      ({ id, event = 'message', topic, key, data }) => {
-        const { url } = this;
-        const origin = url && new URL(url).origin;
-        const message = new MessageEvent(event, { data, lastEventId: id, origin });
-        this.#emit(Object.assign(message, { topic, key }), true);
-      },
-      () => [...this.#queues].some((queue) => queue.isFull()),
+      (event, isMessage) => this.#emit(event, isMessage),
+      () => [...this.#buffers].some((buffer) => buffer.isFull),
     );
-    this.#uplink = new Uplink(all, this.#reader);
-    all.signal?.addEventListener('abort', () => this.close());
+    this.#uplink = uplink(all, this.#reader);
+    const { signal } = all;
+    signal?.addEventListener('abort', () => this.close(), { signal: this.#reader.signal });
     // Whoever makes one has the time to listen before anything happens.
-    queueMicrotask(() => (all.signal?.aborted ? this.close() : this.#reader.run()));
+    queueMicrotask(() => (signal?.aborted ? this.close() : this.#reader.run()));
   }
 
-  /** The URL as it is, or as the function gave it last. */
+  /** The URL; empty where it is a function. */
   get url() {
-    return this.#reader.url;
+    const { url } = this.#reader.settings;
+    return typeof url === 'string' ? url : '';
   }
 
   /** As an EventSource has it: 0 connecting or waiting, 1 open, 2 closed. */
   get readyState() {
-    return { connecting: 0, waiting: 0, open: 1, closed: 2 }[this.#reader.state];
+    return { connecting: 0, waiting: 0, open: 1, closed: 2 }[this.state];
   }
 
   get state() {
@@ -108,7 +99,7 @@ export class Realtime extends EventTarget {
    */
   switch(transport) {
     const { transports } = this.#reader.settings;
-    if (!transports.includes(transport)) throw new TypeError(`transport is to be one of ${transports}`);
+    if (!transports.includes(transport)) throw new TypeError(`option transport is wrong`);
     this.#reader.switch(transport);
   }
 
@@ -129,23 +120,49 @@ export class Realtime extends EventTarget {
   /**
    * Events and gaps, as they come from here on. Ends when the reader does. Who falls behind by `bufferMax` makes the reader
    * let go of its connection, and take it up at the same place once half of that is read: nothing is lost that the server keeps.
-   * @returns {AsyncIterableIterator<RealtimeEvent | GapEvent>}
+   * @returns {AsyncGenerator<RealtimeEvent | GapEvent, void>}
    */
-  [Symbol.asyncIterator]() {
-    const queue = new Queue(this.#reader.settings.bufferMax, () => this.#reader.wake(), () => this.#queues.delete(queue));
-    if (this.state === 'closed') queue.close();
-    else this.#queues.add(queue);
-    return queue;
+  async *[Symbol.asyncIterator]() {
+    const { settings, signal } = this.#reader;
+    const { bufferMax } = settings;
+    /** @type {Array<RealtimeEvent | GapEvent>} */
+    const events = [];
+    let wake = () => {};
+    const buffer = {
+      isFull: false,
+      push: (/** @type {RealtimeEvent | GapEvent} */ event) => {
+        buffer.isFull ||= events.push(event) >= bufferMax;
+        wake();
+      },
+    };
+    this.#buffers.add(buffer);
+    signal.addEventListener('abort', () => wake());
+    try {
+      for (;;) {
+        for (let event; (event = events.shift()); yield event) {
+          if (buffer.isFull && events.length <= bufferMax / 2) this.#room(buffer);
+        }
+        if (signal.reason instanceof RealtimeError) throw signal.reason;
+        if (signal.aborted) return;
+        await new Promise((done) => (wake = () => done(undefined)));
+      }
+    } finally {
+      this.#buffers.delete(buffer);
+      this.#room(buffer);
+    }
   }
 
-  /** @param {any} event @param {boolean} [isMessage] */
-  #emit(event, isMessage = event.type === 'gap') {
+  /** @param {Buffer} buffer */
+  #room(buffer) {
+    buffer.isFull = false;
+    this.#reader.wake();
+  }
+
+  /** @param {any} event @param {boolean} [isMessage] of the source, whatever it is called */
+  #emit(event, isMessage) {
     this.dispatchEvent(event);
-    if (isMessage) for (const queue of this.#queues) queue.push(event);
-    if (event.type === 'open' && !isMessage) this.#uplink.pump();
-    if (this.state === 'closed') {
-      this.#uplink.close();
-      for (const queue of this.#queues) queue.close(event.error);
-    }
+    if (isMessage || event.type === 'gap') for (const buffer of this.#buffers) buffer.push(event);
+    else if (event.state === 'open') this.#uplink.pump();
+    else if (event.state === 'closed') this.#uplink.close();
   }
 }

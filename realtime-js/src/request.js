@@ -5,42 +5,49 @@ import { RealtimeError } from './errors.js';
 
 /** @import { About, Settings } from './options.js' */
 
+/** What a relative URL is relative to. */
+export const base = () => globalThis.document?.baseURI ?? globalThis.location?.href;
+
 /**
- * Where to ask. A function is asked on every attempt, so that a token in the query is a fresh one.
+ * What is set, or what the function says that is: it is asked on every attempt, so that a token is a fresh one.
+ * @template T
+ * @param {T | ((about: About) => T | Promise<T>)} it @param {About} about @returns {Promise<T>}
+ */
+export async function ask(it, about) {
+  return typeof it === 'function' ? /** @type {Function} */ (it)(about) : it;
+}
+
+/**
  * @param {Settings} settings @param {About} about @param {Record<string, string>} query
  */
 export async function address({ url }, about, query) {
-  const at = new URL(typeof url === 'function' ? await url(about) : url, base());
+  const at = new URL(await ask(url, about), base());
   at.hash = '';
-  for (const [name, value] of Object.entries(query)) if (value) at.searchParams.set(name, value);
+  for (const name in query) if (query[name]) at.searchParams.set(name, query[name]);
   return at;
 }
-
-/** What a relative URL is relative to. */
-export const base = () => globalThis.document?.baseURI ?? globalThis.location?.href;
 
 /**
  * @param {Settings} settings @param {About} about @param {Record<string, string>} query
  * @param {RequestInit & { headers: Record<string, string> }} init
  */
 export async function request(settings, about, query, init) {
+  const { fetch, credentials } = settings;
   try {
-    const { fetch, credentials, headers } = settings;
-    const all = new Headers(typeof headers === 'function' ? await headers(about) : headers);
-    for (const [name, value] of Object.entries(init.headers)) all.set(name, value);
-    return await fetch(await address(settings, about, query), { credentials, cache: 'no-store', ...init, headers: all });
-  } catch (cause) {
-    throw new RealtimeError('network', `no answer: ${cause}`, { cause });
+    const headers = new Headers(await ask(settings.headers, about));
+    for (const name in init.headers) headers.set(name, init.headers[name]);
+    return await fetch(await address(settings, about, query), { credentials, cache: 'no-store', ...init, headers });
+  } catch (error) {
+    throw new RealtimeError('network', `no answer: ${error}`);
   }
 }
 
 /**
  * What a status that is no answer means: come with other credentials, come again later, or another way.
- * @param {Response} response
+ * @param {number} status @param {Headers} headers
  */
-export function refusal({ status, headers, body }) {
-  body?.cancel().catch(() => {});
-  const isAway = (status >= 500 && status !== 501 && status !== 505) || [408, 409, 425, 429].includes(status);
-  const kind = status === 401 ? 'unauthorized' : isAway ? 'away' : 'refused';
-  return new RealtimeError(kind, `the server answered ${status}`, { status, retryMs: retryAfter(headers) });
+export function refusal(status, headers) {
+  const kind =
+    status === 401 ? 'unauthorized' : /^(408|409|425|429|50[02346-9]|5[1-9].)$/.test(String(status)) ? 'away' : 'refused';
+  return new RealtimeError(kind, `the server answered ${status}`, status, retryAfter(headers));
 }

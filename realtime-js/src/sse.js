@@ -5,41 +5,42 @@
 
 import { RealtimeError, foreign } from './errors.js';
 import { parse } from './link.js';
-import { Parser } from './parser.js';
+import { parser } from './parser.js';
 import { refusal } from './request.js';
 
 /** @import { Ending, Link } from './link.js' */
 
+const TYPE = 'text/event-stream';
+
 /**
  * @param {Link} link @param {(ms: number) => void} retry
- * @returns {Promise<Ending>}
+ * @returns {Promise<Ending | RealtimeError>}
  */
 export async function sse(link, retry) {
-  const response = await link.request({ Accept: 'text/event-stream;data=envelope' });
-  if (response.status === 204) return { over: true };
-  if (response.status !== 200) throw refusal(response);
-  const type = response.headers.get('Content-Type') ?? 'nothing';
-  if (!type.startsWith('text/event-stream') || !response.body) throw foreign('text/event-stream', type);
+  const { status, headers, body } = await link.request({ Accept: `${TYPE};data=envelope` });
+  if (status === 204) return { over: true };
+  if (status !== 200) return refusal(status, headers);
+  const type = headers.get('Content-Type');
+  if (!type?.startsWith(TYPE) || !body) return foreign(TYPE, type);
 
+  link.isAnswered = true;
   let isEnveloped = false;
-  const parser = new Parser(({ id, event, data }) => {
-    if (data === undefined) return link.take({ id, event: '$ping', data: null });
-    if (event[0] === '$') {
-      const message = parse(data, 'a control');
-      isEnveloped = message.event === event;
-      return link.take(isEnveloped ? message : { id, event, data: message });
-    }
-    link.take(isEnveloped ? parse(data, 'an envelope') : { id, event: event || 'message', data: bare(data) });
+  const push = parser(({ id, event, data }) => {
+    if (data === undefined) return link.take({ id, event: '$ping' });
+    const isControl = event[0] === '$';
+    const value = isControl || isEnveloped ? parse(data, 'an envelope') : bare(data);
+    // A control tells: in its envelope it has its name.
+    if (isControl) isEnveloped = value.event === event;
+    link.take(isEnveloped ? value : { id, event: event || undefined, data: value });
   }, retry);
 
-  const reader = response.body.getReader();
+  const reader = body.getReader();
   const decoder = new TextDecoder();
   for (;;) {
     const { value, done } = await reader.read();
-    if (done) throw new RealtimeError('network', 'the stream broke off');
+    if (done) return new RealtimeError('network', 'the stream broke off');
     link.alive();
-    parser.push(decoder.decode(value, { stream: true }));
-    if (link.end instanceof RealtimeError) throw link.end;
+    push(decoder.decode(value, { stream: true }));
     if (link.end) return link.end;
   }
 }

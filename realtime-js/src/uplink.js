@@ -5,10 +5,11 @@
 
 import { backoff, sleep } from './backoff.js';
 import { RealtimeError } from './errors.js';
+import { payload } from './link.js';
 import { refusal, request } from './request.js';
 
+/** @import { Link } from './link.js' */
 /** @import { Settings } from './options.js' */
-/** @import { Reader } from './reader.js' */
 
 /**
  * @typedef {object} SendOptions
@@ -18,147 +19,130 @@ import { refusal, request } from './request.js';
 
 /**
  * @typedef {object} Sending
- * @property {string} key
  * @property {string} event
  * @property {string} body
- * @property {AbortController} cut
+ * @property {AbortSignal} settled aborts when it is
+ * @property {() => void} [forget]
+ * @property {ReturnType<typeof setTimeout>} [timer]
  * @property {(reply: any) => void} resolve
  * @property {(error: unknown) => void} reject
  */
 
-export class Uplink {
-  /** @type {Sending[]} */
-  #queue = [];
-  /** Without an answer. @type {Set<Sending>} */
-  #open = new Set();
-  #isPumping = false;
-  #refs = 0;
-
-  /** @param {Settings} settings @param {Reader} reader */
-  constructor(settings, reader) {
-    this.settings = settings;
-    this.reader = reader;
-  }
+/**
+ * @param {Settings} settings
+ * @param {{ state: string, link?: Link }} reader
+ */
+export function uplink(settings, reader) {
+  /** Not sent yet. @type {Sending[]} */
+  let queue = [];
+  /** Not answered yet. @type {Set<Sending>} */
+  const open = new Set();
+  let isPumping = false;
+  let refs = 0;
 
   /**
    * @param {unknown} data @param {SendOptions} [options] @returns {Promise<any>}
    */
-  async send(data, { event = 'message', signal } = {}) {
+  async function send(data, { event = 'message', signal } = {}) {
     const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
-    if (body === undefined) throw new TypeError('data is to be something that turns into JSON');
-    if (typeof event !== 'string' || !/^[^$\p{C}][^\p{C}]*$/u.test(event)) {
-      throw new TypeError('event is to be a printable name that does not start with $');
-    }
+    if (body === undefined) throw new TypeError('data is to turn into JSON');
+    if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event is to be a printable name, without $');
     signal?.throwIfAborted();
-    if (this.reader.state === 'closed') throw new RealtimeError('closed', 'the reader is closed');
-    const { sendsMax } = this.settings;
-    if (this.#open.size >= sendsMax) throw new RealtimeError('full', `${sendsMax} messages are without an answer`);
+    if (reader.state === 'closed') throw closed();
+    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait for an answer');
 
-    const cut = new AbortController();
-    /** @type {Sending | undefined} */
-    let sending;
-    const stop = () => sending?.reject(signal?.reason);
+    const end = new AbortController();
+    const sending = /** @type {Sending} */ ({ event, body, settled: end.signal });
     try {
       return await new Promise((resolve, reject) => {
-        sending = { key: uuid(), event, body, cut, resolve, reject };
-        this.#open.add(sending);
-        this.#queue.push(sending);
-        signal?.addEventListener('abort', stop);
-        this.pump();
+        queue.push(Object.assign(sending, { resolve, reject }));
+        open.add(sending);
+        signal?.addEventListener('abort', () => reject(signal.reason), { signal: end.signal });
+        pump();
       });
     } finally {
-      signal?.removeEventListener('abort', stop);
-      if (sending) this.#open.delete(sending);
-      this.#queue = this.#queue.filter((other) => other !== sending);
-      cut.abort();
+      open.delete(sending);
+      queue = queue.filter((other) => other !== sending);
+      clearTimeout(sending.timer);
+      sending.forget?.();
+      end.abort();
     }
   }
 
   /** Sends what waits, as long as the reader is connected. */
-  async pump() {
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    while (this.#queue.length && this.reader.state === 'open') {
-      const sending = /** @type {Sending} */ (this.#queue.shift());
-      const { link } = this.reader;
-      const timer = setTimeout(() => sending.reject(unanswered()), this.settings.sendMs);
-      sending.cut.signal.addEventListener('abort', () => clearTimeout(timer));
-      if (link?.send) this.#frame(sending, link);
-      else await this.#post(sending);
+  async function pump() {
+    if (isPumping) return;
+    isPumping = true;
+    for (let sending; reader.state === 'open' && (sending = queue.shift()); ) {
+      const { reject } = sending;
+      sending.timer = setTimeout(() => reject(unanswered()), settings.sendMs);
+      const { link } = reader;
+      if (link?.send) frame(sending, link);
+      else await post(sending);
     }
-    this.#isPumping = false;
+    isPumping = false;
   }
 
   /** The reader is closed: nothing will be sent or answered any more. */
-  close() {
-    for (const sending of this.#open) {
-      sending.reject(this.#queue.includes(sending) ? new RealtimeError('closed', 'the reader is closed') : unanswered());
-    }
+  function close() {
+    for (const sending of open) sending.reject(queue.includes(sending) ? closed() : unanswered());
   }
 
-  /** @param {Sending} sending @param {import('./link.js').Link} link */
-  #frame({ event, body, cut, resolve, reject }, link) {
-    const ref = String(++this.#refs);
-    const forget = () => link.replies.delete(ref);
-    link.replies.set(ref, (reply) => {
-      forget();
-      if (reply instanceof RealtimeError) reject(unanswered());
-      else if (reply.error) reject(new RealtimeError('refused', reply.error.title, { status: reply.error.status }));
-      else resolve(reply.encoding === 'base64' ? Uint8Array.from(atob(reply.data), (char) => char.charCodeAt(0)) : reply.data);
+  /** @param {Sending} sending @param {Link} link */
+  function frame(sending, { replies, send }) {
+    const { event, body, resolve, reject } = sending;
+    const ref = String(++refs);
+    sending.forget = () => replies.delete(ref);
+    replies.set(ref, (reply) => {
+      replies.delete(ref);
+      if (!reply) reject(unanswered());
+      else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
+      else resolve(payload(reply));
     });
-    cut.signal.addEventListener('abort', forget);
-    link.send?.(`{"ref":"${ref}","event":${JSON.stringify(event)},"data":${body}}`);
+    send?.(`{"ref":"${ref}","event":${JSON.stringify(event)},"data":${body}}`);
   }
 
   /** @param {Sending} sending */
-  async #post({ key, event, body, cut: { signal }, resolve, reject }) {
-    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': key };
-    const { backoffMs, backoffMsMax } = this.settings;
+  async function post({ event, body, settled, resolve, reject }) {
+    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': uuid() };
+    const init = { method: 'POST', headers, body, signal: settled };
     let unauthorized = false;
-    for (let tries = 0; !signal.aborted; tries++) {
+    for (let tries = 0; !settled.aborted; tries++) {
       try {
-        const init = { method: 'POST', headers, body, signal };
-        const response = await request(this.settings, { transport: 'post', unauthorized }, { event: event === 'message' ? '' : event }, init);
-        if (response.ok) return resolve(await reply(response));
-        throw await refused(response);
+        const query = { event: event === 'message' ? '' : event };
+        const response = await request(settings, { transport: 'post', unauthorized }, query, init);
+        if (!response.ok) throw await refused(response);
+        return resolve(await reply(response));
       } catch (caught) {
-        const error = /** @type {RealtimeError} */ (caught);
-        const { kind, retryMs } = error;
-        if (kind === 'unauthorized' && !unauthorized) {
-          unauthorized = true;
-          continue;
-        }
-        if (kind !== 'network' && kind !== 'away') return reject(error);
-        await sleep(retryMs ?? backoff(tries, backoffMs, backoffMsMax), signal);
+        const { kind = 'network', retryMs } = /** @type {RealtimeError} */ (caught);
+        if (kind === 'unauthorized' && !unauthorized) unauthorized = true;
+        else if (kind !== 'network' && kind !== 'away') return reject(caught);
+        else await sleep(retryMs ?? backoff(tries, settings), settled);
       }
     }
   }
+
+  return { send, pump, close };
 }
 
-const unanswered = () => new RealtimeError('unanswered', 'no answer: it is not known whether the message was handled');
+const closed = () => new RealtimeError('closed', 'the reader is closed');
+const unanswered = () => new RealtimeError('unanswered', 'it is not known whether the message was handled');
 
 /** @param {Response} response */
 async function reply(response) {
   const type = response.headers.get('Content-Type') ?? '';
   if (response.status === 204) return null;
   if (/json/.test(type)) return response.json();
-  if (/^text\//.test(type)) return response.text();
-  return new Uint8Array(await response.arrayBuffer());
+  return /^text/.test(type) ? response.text() : new Uint8Array(await response.arrayBuffer());
 }
 
 /** With the server's own words, where it has some. @param {Response} response */
 async function refused(response) {
-  const problem = await response.clone().json().catch(() => ({}));
-  const error = refusal(response);
-  if (error.kind === 'refused') error.message = problem.title ?? error.message;
+  const error = refusal(response.status, response.headers);
+  const { title } = await response.json().catch(() => error);
+  error.message = title ?? error.message;
   return error;
 }
 
-/** 128 random bits as a UUID; `randomUUID` is for secure contexts alone. */
-function uuid() {
-  const bits = crypto.getRandomValues(new Uint8Array(16));
-  bits[6] = (bits[6] & 0x0f) | 0x40;
-  bits[8] = (bits[8] & 0x3f) | 0x80;
-  const hex = Array.from(bits, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-');
-}
+/** A random UUID; where the context is not secure there is none, and as many random bits in other letters do as well. */
+const uuid = () => crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
