@@ -1,6 +1,8 @@
 // Tabs that can really be hidden and frozen. Playwright makes every page believe that it is looked at, so these are
 // none of its pages: they live in a context of their own, in one window, and are spoken to by the protocol beneath.
 
+import { until } from "./browser.mjs";
+
 export class Tabs {
   static async of(browser) {
     const session = await browser.newBrowserCDPSession();
@@ -18,10 +20,10 @@ export class Tabs {
     const { targetId } = await session.send("Target.createTarget", { url: world.url, browserContextId });
     const { sessionId } = await session.send("Target.attachToTarget", { targetId });
     const tab = new Tab(session, targetId, sessionId);
-    await tab.evaluate(() => new Promise((done) => {
-      if (document.readyState === "complete") done();
-      else addEventListener("load", () => done());
-    }));
+    // It begins as an empty page.
+    await until("the tab is there", () => {
+      return tab.evaluate((url) => location.href.startsWith(url) && document.readyState === "complete", world.url);
+    });
     await tab.evaluate(async (module) => { window.ours = await import(module); window.held = {}; }, module);
     return tab;
   }
