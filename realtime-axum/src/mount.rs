@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::handler::Handler;
 use axum::routing::MethodRouter;
 use realtime_core::{Source, Start};
-use realtime_tower::{All, Builder, Config, Endpoint, Handle, NoSource, NoUplink, Origins, Slow, Transports};
+use realtime_tower::{
+    All, Builder, Config, Endpoint, Handle, NoSource, NoUplink, OnceConfig, Origins, Slow, Transports,
+};
 
 use crate::route;
 
@@ -116,6 +118,12 @@ impl<T> MountBuilder<T> {
     #[must_use]
     pub fn origins(self, origins: Origins) -> Self {
         Self(self.0.origins(origins))
+    }
+
+    /// How much is remembered of messages with an `Idempotency-Key`; see [`Config::once`].
+    #[must_use]
+    pub fn once(self, once: OnceConfig) -> Self {
+        Self(self.0.once(once))
     }
 
     /// The mount, and the grip on it.

@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::response::Response;
 use realtime_core::Source;
 use realtime_tower::{
-    Admitted, Endpoint, Inbound, IntoReply, NoUplink, Transports, Uplink, UplinkFn, uplink_fn,
+    Admitted, Endpoint, Inbound, IntoReply, NoUplink, Principal, Transports, Uplink, UplinkFn, uplink_fn,
 };
 
 /// An answer in the making: await it.
@@ -42,6 +42,39 @@ impl<T, S> Serve<T, S, NoUplink> {
     pub fn uplink<U: Uplink>(self, uplink: U) -> Serve<T, S, U> {
         let Self { endpoint, admitted, body, source, .. } = self;
         Serve { endpoint, admitted, body, source, uplink }
+    }
+}
+
+impl<T, S, U> Serve<T, S, U> {
+    /// Who sends it, as the handler's own extractors found out: an `Idempotency-Key` of theirs is known among their
+    /// messages alone, and stays theirs when their token is refreshed. See [`Principal`] for who it is without this.
+    ///
+    /// ```
+    /// use axum::{extract::State, response::Response};
+    /// use realtime_axum::{Realtime, UplinkError};
+    /// use realtime_core::{Event, Log};
+    /// # use axum::extract::Path as User;
+    ///
+    /// async fn orders(User(name): User<String>, State(log): State<Log>, rt: Realtime) -> Response {
+    ///     let orders = log.clone();
+    ///     rt.serve(log)
+    ///         .principal(&name)
+    ///         .on_message(move |order| {
+    ///             let orders = orders.clone();
+    ///             async move {
+    ///                 orders.publish(Event::json("order", &order.to_text())?)?;
+    ///                 Ok::<_, UplinkError>(())
+    ///             }
+    ///         })
+    ///         .await
+    /// }
+    /// let app: axum::Router = axum::Router::new().route("/{user}", realtime_axum::route(orders)).with_state(Log::new());
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    pub fn principal(mut self, who: impl AsRef<[u8]>) -> Self {
+        self.admitted.set_principal(Principal::new(who));
+        self
     }
 }
 

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request};
+use axum::extract::{ConnectInfo, FromRequestParts, NestedPath, RawPathParams, Request};
 use axum::handler::Handler;
 use axum::response::Response;
 use axum::routing::{MethodRouter, any};
+use futures_util::FutureExt;
 use futures_util::future::Either;
+use http::Method;
 use http::request::Parts;
 use realtime_core::Source;
 use realtime_tower::{Admitted, Endpoint, Peer, Transports};
@@ -107,7 +109,17 @@ pub(crate) fn admit<T: Transports>(
         let peer = Peer(*address);
         parts.extensions.insert(peer);
     }
-    endpoint.admit(parts, takes_messages).map_err(|response| response.map(Body::new))
+    let mut admitted = endpoint.admit(parts, takes_messages).map_err(|response| response.map(Body::new))?;
+    if parts.method == Method::POST
+        && let Some(nested) = parts.extensions.get::<NestedPath>().cloned()
+    {
+        admitted.add_prefix(nested.as_str());
+        // Where a prefix has parameters, as `/rooms/{room}` has, the mount sees the rest of the path alone.
+        if let Some(Ok(params)) = RawPathParams::from_request_parts(parts, &()).now_or_never() {
+            params.iter().for_each(|(_, value)| admitted.add_prefix(value));
+        }
+    }
+    Ok(admitted)
 }
 
 struct GateLayer<T> {

@@ -9,6 +9,7 @@ use crate::config::{Config, Slow};
 use crate::endpoint::Endpoint;
 use crate::handle::Handle;
 use crate::layer::RealtimeLayer;
+use crate::once::OnceConfig;
 use crate::origin::Origins;
 use crate::service::{Inner, Realtime};
 use crate::source::{Fixed, MakeSource};
@@ -106,6 +107,13 @@ impl<T, M, U> Builder<T, M, U> {
     #[must_use]
     pub fn origins(mut self, origins: Origins) -> Self {
         self.config.origins = origins;
+        self
+    }
+
+    /// How much is remembered of messages with an `Idempotency-Key`; see [`Config::once`].
+    #[must_use]
+    pub fn once(mut self, once: OnceConfig) -> Self {
+        self.config.once = once;
         self
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use realtime_core::Start;
 
+use crate::once::OnceConfig;
 use crate::origin::Origins;
 
 /// What holds for a whole mount, whatever the transport.
@@ -34,6 +35,8 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// How long the body of a POST may take to arrive, in all. Default 10 s.
     pub body_wait: Duration,
+    /// How much is remembered of messages with an `Idempotency-Key`; see [`OnceConfig`].
+    pub once: OnceConfig,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             retry: Duration::from_secs(2),
             message_bytes_max: 64 * 1024,
             body_wait: Duration::from_secs(10),
+            once: OnceConfig::default(),
         }
     }
 }

@@ -20,7 +20,8 @@ use crate::headers;
 use crate::mount::{Away, Mount, Permit};
 use crate::negotiate::Ask;
 use crate::observe;
-use crate::receive;
+use crate::once::Principal;
+use crate::receive::{self, Announced};
 use crate::reject;
 use crate::resume::Came;
 use crate::timer::within;
@@ -69,12 +70,30 @@ pub struct Admitted {
     extensions: Arc<Extensions>,
 }
 
+impl Admitted {
+    /// Says who sends it, for a message with an `Idempotency-Key`; else that is read from the request, see [`Principal`].
+    /// For integrations where this is known only after [`Endpoint::admit`].
+    pub fn set_principal(&mut self, principal: Principal) {
+        if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
+            operation.principal = principal;
+        }
+    }
+
+    /// Names what its router has taken off the path in front of the mount, or a part of it: under another prefix the
+    /// same `Idempotency-Key` is another message. Parts add up.
+    pub fn add_prefix(&mut self, prefix: &str) {
+        if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
+            operation.below(prefix);
+        }
+    }
+}
+
 /// What is to be done with it.
 #[derive(Debug)]
 pub(crate) enum Kind {
     Head { transport: usize, ask: Ask },
     Read { transport: usize, ask: Ask, permit: Permit, upgrade: Option<Upgrade>, start: Start, resumed: bool },
-    Send { name: Option<String> },
+    Send(Announced),
 }
 
 /// What is left to be done once there is a source.
@@ -132,9 +151,9 @@ impl<T: Transports> Endpoint<T> {
         }
         if *method == Method::POST && takes_messages {
             self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
-            let name = receive::check(parts, &self.mount.config)?;
+            let announced = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
-                kind: Box::new(Kind::Send { name }),
+                kind: Box::new(Kind::Send(announced)),
                 extensions: Arc::new(parts.extensions.clone()),
             });
         }
@@ -204,10 +223,10 @@ impl<T: Transports> Endpoint<T> {
                 Step::Done(if is_empty { head.map(|_| Body::unsaid()) } else { head })
             }
             // Whether a handler takes messages may be known only now.
-            Kind::Send { .. } if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
-            Kind::Send { name } => {
+            Kind::Send(_) if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
+            Kind::Send(announced) => {
                 drop(source);
-                Step::Receive(Box::pin(receive::receive(body, name, extensions, uplink, &self.mount.config)))
+                Step::Receive(Box::pin(receive::receive(body, announced, extensions, uplink, &self.mount)))
             }
             Kind::Read { transport, ask, permit, upgrade, start, resumed } => {
                 let feed = Box::pin(source.subscribe(start));

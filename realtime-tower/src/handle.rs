@@ -65,7 +65,8 @@ impl Handle {
     }
 
     /// Ends every stream of every transport, and lets nobody in any more. Each reader is told its cursor and when to
-    /// come back, in jittered groups. Returns when all have gone, WebSockets too, or at the deadline.
+    /// come back, in jittered groups. Returns when all have gone, WebSockets too, and no handler runs of a message with
+    /// an `Idempotency-Key`, whose client may have gone before it; or at the deadline.
     ///
     /// # Cancel safety
     /// Dropped in between, the mount stays closed to newcomers, and some readers have not been told. Call it again.
@@ -84,6 +85,7 @@ impl Handle {
                 }
             }
             self.mount.emptied().await;
+            self.mount.once.idle().await;
         })
         .await;
         Drained { told, left: self.mount.readers() }

@@ -31,6 +31,7 @@
 //! | leave a page's ordinary requests alone | [`RealtimeLayer`], or [`PollLayer`], [`LongPollLayer`], [`SseLayer`], [`WebSocketLayer`] |
 //! | choose the source by the request, and authorise | [`Builder::make_source`] |
 //! | hear what clients send | [`Builder::uplink`] |
+//! | hear it once, however often it is sent | [`OnceConfig`], [`Principal`] |
 //! | stop gracefully, read figures | [`Handle`] |
 //! | evict peers that read nothing, in a host of one's own | [`WriteDeadline`] |
 //!
@@ -44,6 +45,7 @@
 //! # What an operator sees
 #![doc = include_str!("observe.md")]
 
+mod answered;
 mod body;
 mod builder;
 mod config;
@@ -59,6 +61,7 @@ mod long_poll;
 mod mount;
 mod negotiate;
 mod observe;
+mod once;
 mod origin;
 mod page;
 mod poll;
@@ -86,6 +89,7 @@ pub use future::{ResponseBody, ResponseFuture};
 pub use handle::{Drained, Handle};
 pub use layer::{Layered, RealtimeLayer};
 pub use long_poll::{LongPollConfig, LongPollTransport};
+pub use once::{OnceConfig, Principal};
 pub use origin::{Origins, Peer};
 pub use page::PageLimits;
 pub use poll::{PollConfig, PollTransport};

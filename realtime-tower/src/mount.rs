@@ -9,6 +9,7 @@ use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::config::Config;
+use crate::once::Once;
 use crate::stats::{Counters, Stats, add};
 use crate::write_deadline::Stalled;
 
@@ -16,6 +17,7 @@ use crate::write_deadline::Stalled;
 #[derive(Debug)]
 pub(crate) struct Mount {
     pub(crate) config: Config,
+    pub(crate) once: Once,
     names: &'static [&'static str],
     counters: Box<[Counters]>,
     seats: Mutex<Slab<Arc<Seat>>>,
@@ -57,6 +59,7 @@ impl Mount {
     pub(crate) fn new(config: Config, names: &'static [&'static str]) -> Arc<Self> {
         let counters = names.iter().map(|_| Counters::default()).collect();
         Arc::new(Self {
+            once: Once::new(config.once.clone()),
             config,
             names,
             counters,

@@ -5,25 +5,37 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{Extensions, HeaderValue, Response, StatusCode};
+use http::{Extensions, Response, StatusCode};
 use http_body::Body as HttpBody;
 use http_body_util::BodyExt;
 use mediatype::MediaType;
 use realtime_core::Payload;
 use serde_json::value::RawValue;
 
+use crate::answered::Answered;
 use crate::body::Body;
 use crate::config::Config;
+use crate::mount::Mount;
+use crate::once::Operation;
 use crate::reject::problem;
 use crate::timer::within;
-use crate::uplink::{Inbound, Uplink, UplinkError};
+use crate::uplink::{Inbound, Uplink};
+
+/// What the head says of a message.
+#[derive(Debug)]
+pub(crate) struct Announced {
+    /// `?event=`.
+    name: Option<String>,
+    /// Where it came with an `Idempotency-Key`.
+    pub(crate) operation: Option<Operation>,
+}
 
 /// Looks at the head: only declared JSON gets in, for that a form of another site cannot send (415), and nothing
-/// that says it is too large (413). Returns the message's name, `?event=`.
+/// that says it is too large (413).
 ///
 /// # Errors
 /// The refusal.
-pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Option<String>, Response<Body>> {
+pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Announced, Response<Body>> {
     let mut declared = parts.headers.get_all(CONTENT_TYPE).iter();
     // Of two, somebody in between may have looked at the other.
     let only = declared.next().filter(|_| declared.next().is_none()).and_then(|value| value.to_str().ok());
@@ -45,29 +57,33 @@ pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Option<String>, Re
     }
     let query = parts.uri.query().unwrap_or_default();
     let named = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "event");
-    Inbound::named(named.map(|(_, name)| name)).map_err(|error| refused(&error))
+    let name = Inbound::named(named.map(|(_, name)| name))
+        .map_err(|error| Answered::from(Err(error)).into_response())?;
+    let operation = Operation::of(parts).map_err(|detail| problem(StatusCode::BAD_REQUEST, detail))?;
+    Ok(Announced { name, operation })
 }
 
-/// Reads the body, has it handled, and answers with what the handler says.
+/// Reads the body, has it handled, and answers with what the handler says; what came with a key is handled once.
 pub(crate) async fn receive<B, U>(
     body: B,
-    name: Option<String>,
+    announced: Announced,
     extensions: Arc<Extensions>,
     mut uplink: U,
-    config: &Config,
+    mount: &Mount,
 ) -> Response<Body>
 where
     B: HttpBody + Send,
     B::Data: Send,
     U: Uplink,
 {
-    let payload = match read(body, config).await {
+    let payload = match read(body, &mount.config).await {
         Ok(payload) => payload,
         Err(refusal) => return refusal,
     };
-    match uplink.handle(Inbound::new(name, payload, extensions)).await {
-        Ok(reply) => replied(reply.0),
-        Err(error) => refused(&error),
+    let message = Inbound::new(announced.name, payload, extensions);
+    match announced.operation {
+        Some(operation) => mount.once.handle(operation, message, uplink, mount.config.retry).await,
+        None => Answered::from(uplink.handle(message).await).into_response(),
     }
 }
 
@@ -109,31 +125,6 @@ where
 
 fn too_large() -> Response<Body> {
     problem(StatusCode::PAYLOAD_TOO_LARGE, "the message is larger than this endpoint takes")
-}
-
-fn replied(payload: Option<Payload>) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
-    let Some(payload) = payload else {
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        return response;
-    };
-    let content_type = match payload {
-        Payload::Json(_) => "application/json",
-        Payload::Text(_) => "text/plain; charset=utf-8",
-        _ => "application/octet-stream",
-    };
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
-    *response.body_mut() = payload.bytes().clone().into();
-    response
-}
-
-/// The handler's own words are for the client: they stand in the problem's title.
-fn refused(error: &UplinkError) -> Response<Body> {
-    let body = serde_json::json!({ "title": error.title(), "status": error.status().as_u16() });
-    let mut response = Response::new(Body::from(body.to_string()));
-    *response.status_mut() = error.status();
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    response
 }
 
 #[cfg(test)]

@@ -135,6 +135,26 @@ impl Allowance {
     }
 }
 
+/// When something was, for those that reckon with time and look at no clock.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How long after another it is; nothing where it is before.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn later(self, pause: Duration) -> Self {
+        Self(self.0 + pause)
+    }
+}
+
 /// The future's output, or nothing when it takes longer. It is polled in place: the timer is all that is added.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(pause, future).await.ok()

@@ -6,6 +6,7 @@ mod extractor;
 mod gate;
 mod kit;
 mod layers;
+mod once;
 mod serve;
 mod stalled;
 mod stop;

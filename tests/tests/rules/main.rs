@@ -11,6 +11,8 @@ mod http_methods;
 mod http_safety;
 mod http_uplink;
 mod mount;
+mod once;
+mod once_storm;
 mod polling;
 mod raw;
 mod sse;
