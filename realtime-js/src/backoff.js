@@ -1,0 +1,39 @@
+// Waits: how long, and how they are slept.
+
+/** No wait is longer, whoever names it: 15 hours, as on the wire, and within what a timer can. */
+export const WAIT_MS_MAX = 54_000_000;
+
+/**
+ * Full jitter: anything from nothing to a bound that doubles with each try, up to the ceiling.
+ * @param {number} tries @param {{ backoffMs: number, backoffMsMax: number }} settings
+ */
+export function backoff(tries, { backoffMs, backoffMsMax }) {
+  return Math.random() * Math.min(backoffMsMax, backoffMs * 2 ** tries);
+}
+
+/**
+ * What `Retry-After` says in milliseconds, in seconds or as a date; nothing where it says nothing.
+ * @param {Headers} headers
+ */
+export function retryAfter(headers) {
+  const said = String(headers.get('Retry-After'));
+  const ms = Number(said) * 1000 || Date.parse(said) - Date.now();
+  return ms > 0 ? ms : undefined;
+}
+
+/**
+ * Ends early, and quietly, when the signal aborts.
+ * @param {number} ms @param {AbortSignal} signal @returns {Promise<void>}
+ */
+export function sleep(ms, signal) {
+  return new Promise((done) => {
+    if (signal.aborted) return done();
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', end);
+      done();
+    };
+    const timer = setTimeout(end, ms);
+    signal.addEventListener('abort', end);
+  });
+}

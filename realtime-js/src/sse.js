@@ -1,0 +1,55 @@
+// Server-Sent Events by fetch: unlike EventSource it sees statuses, sets headers, and comes back from any of them.
+//
+// Asks for the whole envelope as data, so that payloads are the same as by every other transport. A mount that knows
+// only bare payloads is understood, too: there what is JSON is taken for JSON, and the rest is text.
+
+import { RealtimeError, foreign } from './errors.js';
+import { parse } from './link.js';
+import { parser } from './parser.js';
+import { refusal } from './request.js';
+
+/** @import { Ending, Link } from './link.js' */
+
+const TYPE = 'text/event-stream';
+
+/**
+ * @param {Link} link @param {(ms: number) => void} retry
+ * @returns {Promise<Ending | RealtimeError>}
+ */
+export async function sse(link, retry) {
+  const { status, headers, body } = await link.request({ Accept: `${TYPE};data=envelope` });
+  if (status === 204) return { over: true };
+  if (status !== 200) return refusal(status, headers);
+  const type = headers.get('Content-Type');
+  if (!type?.startsWith(TYPE) || !body) return foreign(TYPE, type);
+
+  link.isAnswered = true;
+  let isEnveloped = false;
+  const push = parser(({ id, event, data }) => {
+    if (data === undefined) return link.take({ id, event: '$ping' });
+    const isControl = event[0] === '$';
+    const value = isControl || isEnveloped ? parse(data, 'an envelope') : bare(data);
+    // A control tells: in its envelope it has its name.
+    if (isControl) isEnveloped = value.event === event;
+    link.take(isEnveloped ? value : { id, event: event || undefined, data: value });
+  }, retry);
+
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return new RealtimeError('network', 'the stream broke off');
+    link.alive();
+    push(decoder.decode(value, { stream: true }));
+    if (link.end) return link.end;
+  }
+}
+
+/** @param {string} data */
+function bare(data) {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return data;
+  }
+}

@@ -1,0 +1,148 @@
+// Messages to the server: over the WebSocket where there is one, else by POST; one after the other, in order.
+//
+// A POST has a key, so that it is safe to send it again: the server answers it once. A frame has none: when its socket
+// is gone before the reply, nobody knows whether it was handled, and the promise says so.
+
+import { backoff, sleep } from './backoff.js';
+import { RealtimeError } from './errors.js';
+import { payload } from './link.js';
+import { refusal, request } from './request.js';
+
+/** @import { Link } from './link.js' */
+/** @import { Settings } from './options.js' */
+
+/**
+ * @typedef {object} SendOptions
+ * @property {string} [event] the name of the message; `message` by default
+ * @property {AbortSignal} [signal] gives up waiting; what was sent stays sent
+ */
+
+/**
+ * @typedef {object} Sending
+ * @property {string} event
+ * @property {string} body
+ * @property {AbortSignal} settled aborts when it is
+ * @property {() => void} [forget]
+ * @property {ReturnType<typeof setTimeout>} [timer]
+ * @property {(reply: any) => void} resolve
+ * @property {(error: unknown) => void} reject
+ */
+
+/**
+ * @param {Settings} settings
+ * @param {{ state: string, link?: Link }} reader
+ */
+export function uplink(settings, reader) {
+  /** Not sent yet. @type {Sending[]} */
+  let queue = [];
+  /** Not answered yet. @type {Set<Sending>} */
+  const open = new Set();
+  let isPumping = false;
+  let refs = 0;
+
+  /**
+   * @param {unknown} data @param {SendOptions} [options] @returns {Promise<any>}
+   */
+  async function send(data, { event = 'message', signal } = {}) {
+    const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
+    if (body === undefined) throw new TypeError('data is to turn into JSON');
+    if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event is to be a printable name, without $');
+    signal?.throwIfAborted();
+    if (reader.state === 'closed') throw closed();
+    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait for an answer');
+
+    const end = new AbortController();
+    const sending = /** @type {Sending} */ ({ event, body, settled: end.signal });
+    try {
+      return await new Promise((resolve, reject) => {
+        queue.push(Object.assign(sending, { resolve, reject }));
+        open.add(sending);
+        signal?.addEventListener('abort', () => reject(signal.reason), { signal: end.signal });
+        pump();
+      });
+    } finally {
+      open.delete(sending);
+      queue = queue.filter((other) => other !== sending);
+      clearTimeout(sending.timer);
+      sending.forget?.();
+      end.abort();
+    }
+  }
+
+  /** Sends what waits, as long as the reader is connected. */
+  async function pump() {
+    if (isPumping) return;
+    isPumping = true;
+    for (let sending; reader.state === 'open' && (sending = queue.shift()); ) {
+      const { reject } = sending;
+      sending.timer = setTimeout(() => reject(unanswered()), settings.sendMs);
+      const { link } = reader;
+      if (link?.send) frame(sending, link);
+      else await post(sending);
+    }
+    isPumping = false;
+  }
+
+  /** The reader is closed: nothing will be sent or answered any more. */
+  function close() {
+    for (const sending of open) sending.reject(queue.includes(sending) ? closed() : unanswered());
+  }
+
+  /** @param {Sending} sending @param {Link} link */
+  function frame(sending, { replies, send }) {
+    const { event, body, resolve, reject } = sending;
+    const ref = String(++refs);
+    sending.forget = () => replies.delete(ref);
+    replies.set(ref, (reply) => {
+      replies.delete(ref);
+      if (!reply) reject(unanswered());
+      else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
+      else resolve(payload(reply));
+    });
+    send?.(`{"ref":"${ref}","event":${JSON.stringify(event)},"data":${body}}`);
+  }
+
+  /** @param {Sending} sending */
+  async function post({ event, body, settled, resolve, reject }) {
+    const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': uuid() };
+    const init = { method: 'POST', headers, body, signal: settled };
+    let unauthorized = false;
+    for (let tries = 0; !settled.aborted; tries++) {
+      try {
+        const query = { event: event === 'message' ? '' : event };
+        const response = await request(settings, { transport: 'post', unauthorized }, query, init);
+        if (!response.ok) throw await refused(response);
+        return resolve(await reply(response));
+      } catch (caught) {
+        const { kind = 'network', retryMs } = /** @type {RealtimeError} */ (caught);
+        if (kind === 'unauthorized' && !unauthorized) unauthorized = true;
+        else if (kind !== 'network' && kind !== 'away') return reject(caught);
+        else await sleep(retryMs ?? backoff(tries, settings), settled);
+      }
+    }
+  }
+
+  return { send, pump, close };
+}
+
+const closed = () => new RealtimeError('closed', 'the reader is closed');
+const unanswered = () => new RealtimeError('unanswered', 'it is not known whether the message was handled');
+
+/** @param {Response} response */
+async function reply(response) {
+  const type = response.headers.get('Content-Type') ?? '';
+  if (response.status === 204) return null;
+  if (/json/.test(type)) return response.json();
+  return /^text/.test(type) ? response.text() : new Uint8Array(await response.arrayBuffer());
+}
+
+/** With the server's own words, where it has some. @param {Response} response */
+async function refused(response) {
+  const error = refusal(response.status, response.headers);
+  const { title } = await response.json().catch(() => error);
+  error.message = title ?? error.message;
+  return error;
+}
+
+/** A random UUID; where the context is not secure there is none, and as many random bits in other letters do as well. */
+const uuid = () => crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join('-');

@@ -1,0 +1,18 @@
+//! Everything that needs a real browser: Rust brings up the server, a script in `browser/` drives Chromium.
+//!
+//! ```text
+//!  showcase.rs ── the showcase's binary ── showcase.mjs
+//!  native.rs  ─┐                         ┌ native.mjs   EventSource, WebSocket and fetch as they are
+//!              ├── server::Stage ── HTTP ┤
+//!  client.rs  ─┘   (worlds, faults)      └ client.mjs   realtime-js
+//! ```
+//!
+//! They need Node, playwright-core and Chromium, which `cargo xtask test` finds or installs and names in the
+//! environment; without them they fail.
+
+mod client;
+mod driver;
+mod native;
+mod payloads;
+mod server;
+mod showcase;
