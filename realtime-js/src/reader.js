@@ -216,7 +216,7 @@ export function reader(settings, emit, isFull) {
     }
     if (!link.openedAt) throw foreign('$open first', event);
     if (!id?.trim) throw foreign('an event with an id', id);
-    if (id <= seen) return;
+    if (id <= seen) return tell('duplicate', { lastEventId: id });
     seen = self.place = link.offset = id;
     const told = new MessageEvent(event, { data: payload(message), lastEventId: id });
     emit(Object.assign(told, { topic, key }), true);

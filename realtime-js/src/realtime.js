@@ -19,6 +19,7 @@ export { RealtimeError };
  * Something behind `from` is gone; reading goes on at `to`.
  * @typedef {Event & { reason: 'trimmed' | 'epoch' | 'diverged' | 'overflow' | 'source', from: string | null, to: string }} GapEvent
  */
+/** `duplicate`: an event that had come already, and is not told again. @typedef {Event & { lastEventId: string }} DuplicateEvent */
 /** @typedef {Event & { state: 'connecting' | 'open' | 'waiting' | 'closed', transport: Transport, retryMs?: number }} StateEvent */
 /** @typedef {Event & { error: RealtimeError }} ErrorEvent */
 /** @typedef {{ push: (event: any) => void, isFull: boolean }} Buffer */

@@ -27,10 +27,14 @@ try {
   await everyPaneSpeaksEveryTransport(page);
   await whatIsSentComesBack(page);
   await thePaceChanges(page);
+  await oneReaderGoesThroughAll(page);
+  await twoBrowsersTalk(page);
+  await everyPaneTellsHowItIsDoneByHand(page);
   await theKeyboardReaches(page);
   await photographs(page);
   check(complaints.length === 0, `the console is silent, but: ${complaints.join("\n")}`);
   await nativePiecesRead(page);
+  await aLogStartedOverIsAGap(page);
   await aRestartIsAGap(page);
   await manyTabsAreWarned(page);
 } finally {
@@ -99,6 +103,78 @@ async function whatIsSentComesBack(page) {
   }
 }
 
+// One cursor through all transports, there and back, by hand and by itself.
+async function oneReaderGoesThroughAll(page) {
+  const mover = page.locator("#mover");
+  const figure = async (name) => Number((await mover.locator(`[data-of="${name}"]`).textContent()).replaceAll(",", ""));
+  const advances = async () => {
+    const from = await figure("received");
+    await until(`the mover goes on from ${from}`, async () => (await figure("received")) >= from + 4 || (await figure("received")));
+  };
+  for (const transport of [...TRANSPORTS, ...TRANSPORTS.toReversed()]) {
+    await mover.locator(`input[value="${transport}"]`).check();
+    await until(`the mover is live by ${transport}`, async () => {
+      const state = await mover.locator(".state").textContent();
+      return state === `live, by ${transport}` || state;
+    });
+    await advances();
+  }
+  const moves = await figure("moves");
+  await mover.getByRole("button", { name: "Move by itself" }).click();
+  await until("it moves by itself", async () => (await figure("moves")) >= moves + 3 || (await figure("moves")));
+  await mover.getByRole("button", { name: "Move by itself" }).click();
+  await advances();
+  check((await figure("lost")) === 0 && (await figure("repeated")) === 0, "the mover has lost and repeated nothing");
+  const colours = await mover.locator(".trail li").evaluateAll((marks) => marks.map((mark) => mark.dataset.transport));
+  check(new Set(colours).size > 1, `its trail has more than one colour: ${colours}`);
+}
+
+async function twoBrowsersTalk(page) {
+  const context = await page.context().browser().newContext();
+  const other = await context.newPage();
+  await other.goto(url);
+  const say = async (from, text) => {
+    await from.locator("#chat [name=text]").fill(text);
+    await from.locator("#chat button").click();
+  };
+  const hears = (who, text) => until(`${text} is heard`, async () => {
+    const said = await who.locator(".said li").allTextContents();
+    return said.some((line) => line.endsWith(text)) || said;
+  });
+  await say(page, "is anybody there?");
+  await hears(other, "is anybody there?");
+  await say(other, "<b>yes</b>");
+  await hears(page, "<b>yes</b>");
+  await other.locator("#chat [name=text]").fill("  ");
+  await other.locator("#chat button").click();
+  await until("what cannot be said is refused in words", async () => {
+    const note = await other.locator("#chat .note").textContent();
+    return note.startsWith("not said: ") || note;
+  });
+  await context.close();
+}
+
+async function everyPaneTellsHowItIsDoneByHand(page) {
+  for (const pane of PANES) {
+    const details = paneOf(page, pane).locator("details");
+    await details.locator("summary").click();
+    const line = await details.locator("code").textContent();
+    check(line.includes(`${new URL(url).host}/events`), `pane ${pane} has a line to try: ${line}`);
+    const example = await details.locator("a").getAttribute("href");
+    const source = await page.evaluate(async (path) => (await fetch(path)).text(), example);
+    check(source.startsWith("//! ") && source.includes("cargo run"), `${example} is an example with its run line`);
+    await details.locator("summary").click();
+  }
+}
+
+async function aLogStartedOverIsAGap(page) {
+  await page.getByRole("button", { name: "Restart the server's log" }).click();
+  await everyReaderSaysAGap(page);
+  const note = await page.locator("#mover .note").textContent();
+  check(note.startsWith("gap epoch"), `the mover says it too: ${note}`);
+  for (const pane of PANES) await paneOf(page, pane).locator(".note").evaluate((note) => (note.textContent = ""));
+}
+
 // A quiet source is where polling is seen to waste: answers without an event.
 async function thePaceChanges(page) {
   const empties = async () => Number((await figure(page, 0, "empties")).replaceAll(",", ""));
@@ -115,7 +191,7 @@ async function thePaceChanges(page) {
 async function theKeyboardReaches(page) {
   const reached = new Set();
   await page.locator("h1").click();
-  for (let step = 0; step < 40; step += 1) {
+  for (let step = 0; step < 80; step += 1) {
     await page.keyboard.press("Tab");
     reached.add(await page.evaluate(() => {
       const pane = document.activeElement.closest(".pane")?.getAttribute("aria-label") ?? "top";
@@ -123,7 +199,7 @@ async function theKeyboardReaches(page) {
     }));
   }
   for (const pane of [1, 2, 3, 4]) {
-    for (const part of ["SELECT", "BUTTON cut", "INPUT", "BUTTON"]) {
+    for (const part of ["SELECT", "BUTTON cut", "INPUT", "BUTTON", "SUMMARY"]) {
       check(reached.has(`Pane ${pane} ${part}`), `Tab reaches ${part} of pane ${pane}: ${[...reached]}`);
     }
   }
@@ -180,11 +256,15 @@ async function aRestartIsAGap(page) {
   console.log("RESTART");
   await lines.question("");
   lines.close();
+  await everyReaderSaysAGap(page);
+}
+
+async function everyReaderSaysAGap(page) {
   for (const pane of PANES) {
     // Waits after a failure are drawn from up to 5 s, then 10, then 20.
     await until(`pane ${pane} says the gap`, async () => {
-      const note = await page.locator(".note").nth(pane).textContent();
-      return note.startsWith("server restarted: gap epoch") || note;
+      const note = await paneOf(page, pane).locator(".note").textContent();
+      return note.startsWith("another log: gap epoch") || note;
     }, 60_000);
     await until(`pane ${pane} goes on`, () => isLive(page, pane));
     await advances(page, pane, 4);

@@ -10,28 +10,46 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use realtime_axum::Realtime;
 use realtime_core::{Log, Start};
+use realtime_tower::Handle;
 
 use crate::costs::{Heads, Pane, Panes, count_heads};
 use crate::figures::Pace;
-use crate::{assets, uplink};
+use crate::restart::Restartable;
+use crate::{assets, chat, uplink};
 
-/// Where events are read: by anybody, and by each pane of the page.
-const MOUNTS: [(&str, &str); 5] =
-    [("all", "/events"), ("1", "/events/1"), ("2", "/events/2"), ("3", "/events/3"), ("4", "/events/4")];
+/// Where the figures are read: by anybody, by each pane of the page, and by the one reader that changes its transport.
+const MOUNTS: [(&str, &str); 6] = [
+    ("all", "/events"),
+    ("1", "/events/1"),
+    ("2", "/events/2"),
+    ("3", "/events/3"),
+    ("4", "/events/4"),
+    ("5", "/events/5"),
+];
 
 /// What a reader gets that names no place: two seconds of the past, and what follows.
 const FIRST: Start = Start::Last(8);
 
+/// What a newcomer to the room hears of before.
+const SAID_BEFORE: Start = Start::Last(50);
+
+/// All that the handlers share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) figures: Restartable,
+    pub(crate) pace: Arc<Pace>,
+    pub(crate) said: Log,
+}
+
 #[derive(Clone)]
 struct App {
-    log: Log,
-    pace: Arc<Pace>,
+    shared: Shared,
     panes: Panes<{ MOUNTS.len() }>,
 }
 
 /// All routes, and the grip on all readers.
-pub(crate) fn app(log: Log, pace: Arc<Pace>) -> (Router, Panes<{ MOUNTS.len() }>) {
-    let mut router = Router::new().merge(assets::routes()).route("/stats", get(stats));
+pub(crate) fn app(shared: Shared) -> (Router, Vec<Handle>) {
+    let mut router = Router::<App>::new().merge(assets::routes()).route("/stats", get(stats));
     let panes = MOUNTS.map(|(name, path)| {
         let (mount, handle) = realtime_axum::mount().default_start(FIRST).build();
         let heads = Arc::new(Heads::default());
@@ -39,21 +57,28 @@ pub(crate) fn app(log: Log, pace: Arc<Pace>) -> (Router, Panes<{ MOUNTS.len() }>
         router = mem::take(&mut router).route(path, mount.route(events).layer(counted));
         Pane { name, handle, heads }
     });
+    let (room, said) = realtime_axum::mount().default_start(SAID_BEFORE).build();
     let panes = Panes(Arc::new(panes));
-    (router.with_state(App { log, pace, panes: panes.clone() }), panes)
+    let handles = panes.handles().into_iter().chain([said]).collect();
+    let router = router.route("/chat", room.route(chat));
+    (router.with_state(App { shared, panes }), handles)
 }
 
 /// Every transport, and two-way on each of them.
-async fn events(State(app): State<App>, rt: Realtime) -> Response {
-    let pace = app.pace;
+async fn events(State(App { shared, .. }): State<App>, rt: Realtime) -> Response {
+    let figures = shared.figures.clone();
     let answer = move |message| {
-        let pace = pace.clone();
-        async move { uplink::answer(&message, &pace) }
+        let shared = shared.clone();
+        async move { uplink::answer(&message, &shared) }
     };
-    rt.serve(app.log).on_message(answer).await
+    rt.serve(figures).on_message(answer).await
 }
 
-async fn stats(State(app): State<App>) -> impl IntoResponse {
-    let costs = serde_json::to_string(&app.panes.costs()).expect("numbers by names are JSON");
+async fn chat(State(App { shared, .. }): State<App>, rt: Realtime) -> Response {
+    chat::room(shared.said, rt).await
+}
+
+async fn stats(State(App { panes, .. }): State<App>) -> impl IntoResponse {
+    let costs = serde_json::to_string(&panes.costs()).expect("numbers by names are JSON");
     ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], costs)
 }

@@ -1,4 +1,4 @@
-//! The page and all it needs, embedded in the binary.
+//! The page and all it needs, embedded in the binary: its own files, the client, and the examples that it links to.
 
 use axum::Router;
 use axum::http::header;
@@ -19,34 +19,72 @@ const SVG: &str = "image/svg+xml";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 macro_rules! asset {
-    ($file:literal, $content_type:expr) => {
+    ($at:literal, $folder:literal, $file:literal, $content_type:expr) => {
         Asset {
-            path: concat!("/", $file),
+            path: concat!($at, $file),
             content_type: $content_type,
-            text: include_str!(concat!("page/", $file)),
+            text: include_str!(concat!($folder, $file)),
         }
     };
 }
 
-static ASSETS: [Asset; 18] = [
-    Asset { path: "/", ..asset!("index.html", HTML) },
-    asset!("style.css", CSS),
-    asset!("icon.svg", SVG),
-    asset!("main.js", SCRIPT),
-    asset!("pane.js", SCRIPT),
-    asset!("chart.js", SCRIPT),
-    asset!("clock.js", SCRIPT),
-    asset!("costs.js", SCRIPT),
-    asset!("tabs.js", SCRIPT),
-    asset!("tally.js", SCRIPT),
-    asset!("transports/page.js", SCRIPT),
-    asset!("transports/poll.js", SCRIPT),
-    asset!("transports/long_poll.js", SCRIPT),
-    asset!("transports/sse.js", SCRIPT),
-    asset!("transports/websocket.js", SCRIPT),
-    asset!("vendor/uPlot.esm.js", SCRIPT),
-    asset!("vendor/uPlot.min.css", CSS),
-    asset!("vendor/uPlot.LICENSE.txt", TEXT),
+/// A file of the page.
+macro_rules! page {
+    ($file:literal, $content_type:expr) => {
+        asset!("/", "page/", $file, $content_type)
+    };
+}
+
+/// A file of the client that the page reads with: the very file that the package ships.
+macro_rules! client {
+    ($file:literal) => {
+        asset!("/realtime-js/", "../../../../realtime-js/src/", $file, SCRIPT)
+    };
+}
+
+/// The source of another example, to be read.
+macro_rules! example {
+    ($file:literal) => {
+        asset!("/examples/", "../", $file, TEXT)
+    };
+}
+
+static ASSETS: [Asset; 35] = [
+    Asset { path: "/", ..page!("index.html", HTML) },
+    page!("style.css", CSS),
+    page!("icon.svg", SVG),
+    page!("main.js", SCRIPT),
+    page!("pane.js", SCRIPT),
+    page!("mover.js", SCRIPT),
+    page!("chat.js", SCRIPT),
+    page!("transports.js", SCRIPT),
+    page!("chart.js", SCRIPT),
+    page!("cost_charts.js", SCRIPT),
+    page!("colours.js", SCRIPT),
+    page!("clock.js", SCRIPT),
+    page!("costs.js", SCRIPT),
+    page!("tabs.js", SCRIPT),
+    page!("tally.js", SCRIPT),
+    page!("vendor/uPlot.esm.js", SCRIPT),
+    page!("vendor/uPlot.min.css", CSS),
+    page!("vendor/uPlot.LICENSE.txt", TEXT),
+    client!("realtime.js"),
+    client!("reader.js"),
+    client!("link.js"),
+    client!("options.js"),
+    client!("request.js"),
+    client!("backoff.js"),
+    client!("errors.js"),
+    client!("choice.js"),
+    client!("websocket.js"),
+    client!("sse.js"),
+    client!("parser.js"),
+    client!("poll.js"),
+    client!("uplink.js"),
+    example!("polling.rs"),
+    example!("long_polling.rs"),
+    example!("sse.rs"),
+    example!("websocket.rs"),
 ];
 
 /// Everything comes from here, nothing from elsewhere, and nothing inline.

@@ -5,9 +5,11 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use realtime_core::{Event, Log};
+use realtime_core::Event;
 use serde::Serialize;
 use sysinfo::{Networks, System};
+
+use crate::restart::Restartable;
 
 /// The name of the event.
 pub(crate) const FIGURES: &str = "figures";
@@ -89,22 +91,22 @@ impl Default for Pace {
     }
 }
 
-/// Begins to publish; ends when the log is closed.
+/// Begins to publish; ends when a log is closed.
 ///
 /// # Errors
 /// The operating system gives no thread.
-pub(crate) fn publish_from_a_thread(log: Log, pace: Arc<Pace>) -> io::Result<()> {
-    thread::Builder::new().name(FIGURES.into()).spawn(move || publish(&log, &pace)).map(drop)
+pub(crate) fn publish_from_a_thread(logs: Restartable, pace: Arc<Pace>) -> io::Result<()> {
+    thread::Builder::new().name(FIGURES.into()).spawn(move || publish(&logs, &pace)).map(drop)
 }
 
-fn publish(log: &Log, pace: &Pace) {
+fn publish(logs: &Restartable, pace: &Pace) {
     let mut machine = Machine::new();
     for seq in 1_u64.. {
         // The processors' figures are the work since the last look, so the first look comes a pause later.
         pace.sleep(machine.looked);
         let figures = machine.look(seq, pace.get());
         let event = Event::json(FIGURES, &figures).expect("numbers in objects are JSON");
-        if log.publish(event).is_err() {
+        if logs.log().publish(event).is_err() {
             return;
         }
     }

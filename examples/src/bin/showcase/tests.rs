@@ -14,16 +14,19 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
 use tower::ServiceExt as _;
 
+use crate::app::{self, Shared};
+use crate::assets;
 use crate::figures::{self, FIGURES, Pace};
-use crate::{app, assets};
+use crate::restart::Restartable;
 
-const PANES: [&str; 4] = ["1", "2", "3", "4"];
+const PANES: [&str; 5] = ["1", "2", "3", "4", "5"];
 
 /// The app and its log, with one event in it.
 fn showcase() -> (Router, Log, Arc<Pace>) {
-    let (log, pace) = (Log::new(), Arc::new(Pace::default()));
+    let (figures, pace) = (Restartable::new(), Arc::new(Pace::default()));
+    let log = figures.log();
     log.publish(Event::json(FIGURES, &json!({ "seq": 1 })).unwrap()).unwrap();
-    (app::app(log.clone(), pace.clone()).0, log, pace)
+    (app::app(Shared { figures, pace: pace.clone(), said: Log::new() }).0, log, pace)
 }
 
 async fn ask(app: &Router, request: axum::http::request::Builder, body: &str) -> Response {
@@ -65,7 +68,8 @@ async fn every_script_that_is_named_is_served() {
     let served: Vec<_> = assets::served().map(|(path, _)| path).collect();
     for path in &served {
         let text = text(ask(&app, Request::get(*path), "").await).await;
-        let named = text.split(" from \"./").skip(1).filter_map(|rest| rest.split('"').next());
+        let named = text.replace('\'', "\"");
+        let named = named.split(" from \"./").skip(1).filter_map(|rest| rest.split('"').next());
         for name in named.filter(|_| path.ends_with(".js")) {
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             assert!(served.contains(&format!("{folder}/{name}").as_str()), "{path} wants {name}");
@@ -180,9 +184,9 @@ async fn a_post_is_answered_or_refused() {
 
 #[tokio::test]
 async fn the_machines_figures_are_published_by_number() {
-    let (log, pace) = (Log::new(), Arc::new(Pace::default()));
-    figures::publish_from_a_thread(log.clone(), pace.clone()).unwrap();
-    let app = app::app(log.clone(), pace).0;
+    let (figures, pace) = (Restartable::new(), Arc::new(Pace::default()));
+    figures::publish_from_a_thread(figures.clone(), pace.clone()).unwrap();
+    let app = app::app(Shared { figures: figures.clone(), pace, said: Log::new() }).0;
     let mut offset = "-1".to_owned();
     for seq in 1..=3 {
         let request = Request::get(format!("/events?offset={offset}")).header("prefer", "wait=10");
@@ -194,5 +198,33 @@ async fn the_machines_figures_are_published_by_number() {
         assert!(figures["load"].is_number() && figures["net"]["received"].is_u64());
         offset = page["events"][0]["id"].as_str().unwrap().to_owned();
     }
-    log.close();
+    figures.log().close();
+}
+
+#[tokio::test]
+async fn a_restart_is_asked_for_and_an_old_cursor_is_told_of_it() {
+    let (app, log, _) = showcase();
+    let place = log.publish(Event::json(FIGURES, &json!({ "seq": 2 })).unwrap()).unwrap();
+    let request = Request::post("/events?event=restart").header(header::CONTENT_TYPE, "application/json");
+    assert_eq!(ask(&app, request, "null").await.status(), StatusCode::OK);
+    let page = json_of(ask(&app, Request::get(format!("/events/1?offset={place}")), "").await).await;
+    assert_eq!(page["gap"]["reason"], "epoch", "{page}");
+}
+
+#[tokio::test]
+async fn what_one_says_the_other_hears_and_rubbish_nobody() {
+    let (app, ..) = showcase();
+    let long = "x".repeat(201);
+    for (body, status) in [
+        (json!({ "from": "ada", "text": "hello" }), StatusCode::NO_CONTENT),
+        (json!({ "from": "ada", "text": " " }), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({ "from": "ada", "text": long }), StatusCode::UNPROCESSABLE_ENTITY),
+        (json!({ "text": "who?" }), StatusCode::UNPROCESSABLE_ENTITY),
+    ] {
+        let request = Request::post("/chat?event=say").header(header::CONTENT_TYPE, "application/json");
+        assert_eq!(ask(&app, request, &body.to_string()).await.status(), status, "{body}");
+    }
+    let page = json_of(ask(&app, Request::get("/chat"), "").await).await;
+    assert_eq!(page["events"].as_array().unwrap().len(), 1);
+    assert_eq!(page["events"][0]["data"], json!({ "from": "ada", "text": "hello" }));
 }

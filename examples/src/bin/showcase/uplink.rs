@@ -1,4 +1,4 @@
-//! What pages send, by WebSocket or by POST: `echo`, and how often the machine is looked at.
+//! What pages send, by WebSocket or by POST: `echo`, `pace` for how often the machine is looked at, `restart`.
 
 use std::time::Duration;
 
@@ -6,7 +6,8 @@ use realtime_tower::{Inbound, UplinkError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::figures::{Pace, now_ms};
+use crate::app::Shared;
+use crate::figures::now_ms;
 
 /// The longest text that is sent back. Characters enough for a greeting.
 const TEXT_BYTES_MAX: usize = 256;
@@ -29,7 +30,7 @@ struct SetPace {
 ///
 /// # Errors
 /// Its name or its data is not what is expected here; the page is told.
-pub(crate) fn answer(message: &Inbound, pace: &Pace) -> Result<Value, UplinkError> {
+pub(crate) fn answer(message: &Inbound, shared: &Shared) -> Result<Value, UplinkError> {
     match message.name() {
         "echo" => {
             let Echo { t0, text } = message.json()?;
@@ -43,9 +44,13 @@ pub(crate) fn answer(message: &Inbound, pace: &Pace) -> Result<Value, UplinkErro
         }
         "pace" => {
             let SetPace { every_ms } = message.json()?;
-            let every = pace.set(Duration::from_millis(every_ms));
+            let every = shared.pace.set(Duration::from_millis(every_ms));
             Ok(json!({ "every_ms": every.as_millis() as u64, "server": now_ms() }))
         }
-        _ => Err(UplinkError::new(axum::http::StatusCode::NOT_FOUND, "`echo` or `pace`, please")),
+        "restart" => {
+            shared.figures.restart();
+            Ok(json!({ "server": now_ms() }))
+        }
+        _ => Err(UplinkError::new(axum::http::StatusCode::NOT_FOUND, "`echo`, `pace` or `restart`, please")),
     }
 }

@@ -3,6 +3,7 @@
 
 import uPlot from "./vendor/uPlot.esm.js";
 import { serverNow } from "./clock.js";
+import { colour } from "./colours.js";
 
 const SECONDS = 15; // the marks below name them
 const SAMPLES_MAX = 400;
@@ -71,13 +72,13 @@ export class Chart {
   remake() {
     this.#plot?.destroy();
     const { axis, lines, label } = VIEWS[this.#view];
-    const colour = colours(this.root);
+    const all = colours(this.root);
     const series = lines(this.#cores).map((_, index) => ({
-      stroke: index === 0 ? colour.line : colour.more,
+      stroke: index === 0 ? all.line : all.more,
       width: index === 0 ? 2 : 1,
       points: { show: false },
     }));
-    const axes = { stroke: colour.text, grid: { stroke: colour.grid, width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+    const axes = { stroke: all.text, grid: { stroke: all.grid, width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     const options = {
       ...this.#size(),
       padding: [8, 14, 0, 0],
@@ -89,7 +90,7 @@ export class Chart {
         { ...axes, size: 40, values: (_, splits) => splits.map((value) => `${value}${axis.unit === "%" ? " %" : ""}`) },
       ],
       series: [{}, ...series],
-      hooks: { drawClear: [(plot) => shade(plot, colour.shade)] },
+      hooks: { drawClear: [(plot) => shade(plot, all.shade)] },
     };
     this.root.setAttribute("aria-label", `${label}, over the last ${SECONDS} seconds`);
     this.#plot = new uPlot(options, [[], ...series.map(() => [])], this.root);
@@ -121,7 +122,6 @@ function shade(plot, colour) {
 }
 
 function colours(root) {
-  const style = getComputedStyle(root);
-  const of = (name) => style.getPropertyValue(`--${name}`).trim();
-  return { line: of("line"), more: of("line-more"), text: of("muted"), grid: of("grid"), shade: of("shade") };
+  const of = (name) => colour(root, name);
+  return { line: of("of"), more: of("line-more"), text: of("muted"), grid: of("grid"), shade: of("shade") };
 }

@@ -1,25 +1,35 @@
-// The page: four panes that read one log, each by a transport of its own.
+// The page: four panes that read one log, each by a transport of its own; one reader that moves; a room; what it all costs.
 
 import * as clock from "./clock.js";
 import * as costs from "./costs.js";
 import * as tabs from "./tabs.js";
-import { Pane, post, transports } from "./pane.js";
+import { Chat } from "./chat.js";
+import { CostCharts } from "./cost_charts.js";
+import { Mover } from "./mover.js";
+import { Pane } from "./pane.js";
+import { Realtime } from "./realtime-js/realtime.js";
+import { TRANSPORTS } from "./transports.js";
 
 const FRAME_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1000 : 100;
 const TABS_MAX = 3;
+const REPLY_MS = 10_000;
 
 const element = (id) => document.getElementById(id);
 
-const panes = transports.map((transport, index) => {
+const panes = TRANSPORTS.map((transport, index) => {
   const root = element("pane").content.firstElementChild.cloneNode(true);
   element("panes").append(root);
-  return new Pane(root, String(index + 1), transport);
+  return new Pane(root, String(index + 1), transport, TRANSPORTS);
 });
+for (const pane of panes) pane.onfigures = showPace;
 
-for (const pane of panes) {
-  pane.onfigures = showPace;
-  pane.run();
-}
+const mover = new Mover(element("mover"), "5", TRANSPORTS);
+const charts = new CostCharts(element("costs"), TRANSPORTS);
+new Chat(element("chat"));
+
+// What the page itself has to say goes up by one more reader: only its replies are heard.
+const control = new Realtime("/events", { start: "now" });
+const ask = (event, data) => control.send(data, { event, signal: AbortSignal.timeout(REPLY_MS) });
 
 // ---- the clocks: a few round trips at once, then one now and then
 
@@ -27,7 +37,7 @@ async function compareClocks() {
   for (let round = 0; ; round += 1) {
     try {
       const t0 = clock.now();
-      const { server } = await post("/events", "echo", { t0 });
+      const { server } = await ask("echo", { t0 });
       clock.sample(t0, server, clock.now());
       element("clock").textContent = `${clock.offset().toFixed(1)} ms, give or take ${clock.uncertainty().toFixed(1)}`;
     } catch {
@@ -51,7 +61,22 @@ function draw(time) {
 // ---- choices
 
 element("view").addEventListener("change", ({ target }) => panes.forEach((pane) => pane.chart.show(target.value)));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => panes.forEach((pane) => pane.chart.remake()));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const pane of panes) pane.chart.remake();
+  charts.remake();
+});
+
+// ---- the server's log, started over
+
+element("restart").addEventListener("click", async () => {
+  const says = element("restart-says");
+  try {
+    await ask("restart", null);
+    says.textContent = `Started over at ${new Date().toLocaleTimeString("en-GB")}: every reader comes back to a gap.`;
+  } catch (error) {
+    says.textContent = `Not started over: ${error.message}`;
+  }
+});
 
 // ---- how often is published, by anybody's choice
 
@@ -65,7 +90,7 @@ function showPace({ at, every_ms }) {
 element("pace").addEventListener("change", async ({ target }) => {
   paceSince = Infinity;
   try {
-    paceSince = (await post("/events", "pace", { every_ms: Number(target.value) })).server;
+    paceSince = (await ask("pace", { every_ms: Number(target.value) })).server;
   } catch {
     paceSince = 0; // the next figures say what holds
   }
@@ -86,5 +111,15 @@ element("origin").textContent = location.origin;
 tabs.holdPlace();
 setInterval(watchTabs, 2000);
 compareClocks();
-costs.watch((costOf) => panes.forEach((pane) => pane.showCost(costOf(pane.number, pane.transport.name))));
+costs.watch((costOf) => {
+  for (const pane of panes) pane.showCost(costOf(pane.number, pane.transport.name));
+  charts.add(Object.fromEntries(TRANSPORTS.map(({ name }) => [name, spent(costOf, name)])));
+});
 requestAnimationFrame(draw);
+
+// By the panes that stand on a transport now: they read the same events.
+function spent(costOf, name) {
+  const all = panes.map(({ number }) => costOf(number, name));
+  const sum = (figure) => all.reduce((total, cost) => total + cost[figure], 0);
+  return { requests: sum("requests"), bytes: sum("body_bytes") + sum("head_bytes") };
+}
