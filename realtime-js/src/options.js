@@ -50,7 +50,7 @@ const isFunction = (value) => typeof value === 'function';
 /** What an option must be, other than a positive number that a timer can have. @type {Record<string, (value: any) => unknown>} */
 const CHECKS = {
   transports: (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
-  start: (start) => /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
+  start: (start) => start.trim() && /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
   headers: (headers) => isFunction(headers) || new Headers(headers),
   protocols: (list) => isFunction(list) || Array.isArray(list),
   credentials: (word) => /^(omit|same-origin|include)$/.test(word),
