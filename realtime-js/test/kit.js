@@ -1,5 +1,6 @@
 // What the tests have in common: the wire in few words, a socket and a fetch that do as they are told.
 
+import { setMaxListeners } from 'node:events';
 import { vi } from 'vitest';
 import { Realtime } from '../src/realtime.js';
 
@@ -77,6 +78,7 @@ export function net(answer) {
     const request = { url: new URL(url), at: Date.now(), ...init };
     requests.push(request);
     const { signal } = init;
+    setMaxListeners(0, signal); // a poll asks many times under one
     const dropped = new Promise((_, reject) => {
       if (signal.aborted) reject(signal.reason);
       signal.addEventListener('abort', () => reject(signal.reason));

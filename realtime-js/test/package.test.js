@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { gzipSync } from 'node:zlib';
+import { build } from 'esbuild';
+import { expect, test } from 'vitest';
+
+const ROOT = new URL('..', import.meta.url).pathname;
+
+/** What a page pays, minified and gzipped. */
+const BYTES_MAX = 6_144;
+
+const modules = readdirSync(`${ROOT}src`);
+
+test('a page loads no more than six kilobytes', async () => {
+  const options = { bundle: true, minify: true, format: 'esm', target: 'es2022', write: false };
+  const { outputFiles } = await build({ entryPoints: [`${ROOT}src/realtime.js`], ...options });
+  const size = gzipSync(outputFiles[0].contents, { level: 9 }).length;
+  console.log(`realtime-js: ${outputFiles[0].contents.length} bytes minified, ${size} gzipped, of ${BYTES_MAX}`);
+  expect(size).toBeLessThanOrEqual(BYTES_MAX);
+  expect(size).toBeGreaterThan(1_000);
+});
+
+test('what is packed is the modules, their types and the words, and nothing else', () => {
+  const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], { cwd: ROOT, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  const names = files.map(({ path }) => path);
+  console.log(`realtime-js packs:\n  ${names.join('\n  ')}`);
+  const types = modules.map((name) => `types/${name.replace('.js', '.d.ts')}`);
+  expect(names.sort()).toEqual(['README.md', 'package.json', ...modules.map((name) => `src/${name}`), ...types].sort());
+});
+
+test('what package.json names is there, and nothing is needed to run', () => {
+  const { types, exports, dependencies, sideEffects } = JSON.parse(readFileSync(`${ROOT}package.json`, 'utf8'));
+  for (const file of [types, exports['.'].types, exports['.'].default]) expect(existsSync(ROOT + file), file).toBe(true);
+  expect(dependencies).toBeUndefined();
+  expect(sideEffects).toBe(false);
+  expect(readFileSync(`${ROOT}types/realtime.d.ts`, 'utf8')).toMatch(/send\(data: unknown, options\?: SendOptions\): Promise<any>/);
+});
+
+test('every module runs as it is: relative imports, with their extension', () => {
+  for (const name of modules) {
+    const imports = [...readFileSync(`${ROOT}src/${name}`, 'utf8').matchAll(/^import .* from '(.*)';$/gm)].map(([, from]) => from);
+    for (const from of imports) expect(modules.map((module) => `./${module}`), `${name} imports`).toContain(from);
+  }
+});
