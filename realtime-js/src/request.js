@@ -48,6 +48,6 @@ export async function request(settings, about, query, init) {
  */
 export function refusal(status, headers) {
   const kind =
-    status === 401 ? 'unauthorized' : /^(408|409|425|429|50[02346-9]|5[1-9].)$/.test(String(status)) ? 'away' : 'refused';
+    status === 401 ? 'unauthorized' : /^(408|425|429|50[02346-9]|5[1-9].)$/.test(String(status)) ? 'away' : 'refused';
   return new RealtimeError(kind, `the server answered ${status}`, status, retryAfter(headers));
 }

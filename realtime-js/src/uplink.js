@@ -114,9 +114,9 @@ export function uplink(settings, reader) {
         if (!response.ok) throw await refused(response);
         return resolve(await reply(response));
       } catch (caught) {
-        const { kind = 'network', retryMs } = /** @type {RealtimeError} */ (caught);
+        const { kind, status, retryMs } = /** @type {RealtimeError} */ (caught);
         if (kind === 'unauthorized' && !unauthorized) unauthorized = true;
-        else if (kind !== 'network' && kind !== 'away') return reject(caught);
+        else if (status && !isRetried(status, retryMs)) return reject(caught);
         else await sleep(retryMs ?? backoff(tries, settings), settled);
       }
     }
@@ -136,11 +136,19 @@ async function reply(response) {
   return /^text/.test(type) ? response.text() : new Uint8Array(await response.arrayBuffer());
 }
 
+/**
+ * Whether the handler may not have been asked yet, or is still at it (409, where a time is named). Any other status is its
+ * answer, kept under the key: it would be the same again.
+ * @param {number} status @param {number} [retryMs]
+ */
+const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[234]/.test(String(status)));
+
 /** With the server's own words, where it has some. @param {Response} response */
 async function refused(response) {
   const error = refusal(response.status, response.headers);
   const { title } = await response.json().catch(() => error);
   error.message = title ?? error.message;
+  if (error.kind === 'away') error.kind = 'refused';
   return error;
 }
 

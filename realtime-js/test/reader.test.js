@@ -42,9 +42,12 @@ describe('a stream', () => {
   });
 
   test('drops what was seen, by the place of the last event and never of a control', async () => {
-    const { numbers } = await onSocket();
+    const { rt, numbers } = await onSocket();
+    const twice = [];
+    rt.addEventListener('duplicate', ({ lastEventId }) => twice.push(lastEventId));
     sockets[0].say(event(5), event(5), event(4), live(9), event(6), event(16), event(10));
     expect(numbers()).toEqual([5, 6, 16]);
+    expect(twice).toEqual([id(5), id(4), id(10)]);
   });
 
   test('says a gap, and takes what comes after it in another epoch', async () => {

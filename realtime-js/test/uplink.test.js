@@ -77,7 +77,7 @@ test.each([
 });
 
 test('a POST is sent again with the same key, and the next has another', async () => {
-  const answers = [unreachable, () => status(503, { 'Retry-After': '3' }), () => status(409), () => json(1), () => json(2)];
+  const answers = [unreachable, () => status(503, { 'Retry-After': '3' }), () => status(409, { 'Retry-After': '10' }), () => json(1), () => json(2)];
   const { rt, posts } = await onPolls(answers);
   const sent = rt.send('a');
   await pass(30_000);
@@ -105,6 +105,12 @@ test('a refusal is told in the words of the server, and a broken key is not trie
   expect(await failed(rt.send(1))).toEqual({ kind: 'refused', status: 422, message: 'say a text' });
   expect(await failed(rt.send(1))).toEqual({ kind: 'refused', status: 405, message: 'the server answered 405' });
   expect(posts.length).toBe(2);
+});
+
+test.each([409, 410, 413, 422, 429, 500, 507])('a %i is the handler\'s answer, and is not asked for again', async (code) => {
+  const { rt, posts } = await onPolls([() => json({ title: 'no' }, { status: code })]);
+  expect(await failed(rt.send(1))).toEqual({ kind: 'refused', status: code, message: 'no' });
+  expect(posts.length).toBe(1);
 });
 
 test('a 401 asks for other credentials once, with the same key', async () => {

@@ -27,8 +27,8 @@ pub(crate) type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 const USAGE: &str = "\
 usage: cargo xtask <command>
 
-  test    find or install what the tests need, then format, clippy, every test,
-          the models, the documentation, and the table of rules
+  test    find or install what the tests need, then format, clippy, every test, of the
+          client in JavaScript too, the models, the documentation, and the table of rules
   bench   what a delivery costs the server, beside axum's own (--help tells more)";
 
 fn main() -> ExitCode {

@@ -55,6 +55,23 @@ fn all(stages: &mut Stages) -> Outcome {
     stages.run("clippy", |_| {
         stage::run(&mut cargo("clippy --workspace --all-targets --all-features -- -D warnings"))
     })?;
+    stages.run("client", |tally| {
+        let npm = |args: &[&str]| {
+            let mut command = Command::new(&tools.npm);
+            // What it prints is added up line by line: no colours.
+            command
+                .args(args)
+                .current_dir(root.join("realtime-js"))
+                .env("NO_COLOR", "1")
+                .env_remove("FORCE_COLOR");
+            command
+        };
+        stage::run(&mut npm(&["ci"]))?;
+        // Types, tests, the size and what is packed.
+        let before = *tally;
+        stage::run_tests(&mut npm(&["test"]), tally)?;
+        if *tally == before { Err("no test of realtime-js ran".into()) } else { Ok(()) }
+    })?;
     stages.run("test", |tally| {
         // Every binary runs even if one fails, so that the sum at the end is of all of them.
         stage::run_tests(&mut cargo("test --workspace --all-features --no-fail-fast"), tally)
