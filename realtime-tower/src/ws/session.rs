@@ -58,6 +58,10 @@ struct Pieces {
 /// at once over a connection of its own.
 const AHEAD_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes and pieces that one turn takes of a stream: a gulp at a time, so that what is written has its turn too.
+const GULP_BYTES: usize = 16 * 1024;
+const PIECES_MAX: usize = 4096;
+
 /// Pieces below this are what h2 counts against a connection while they wait to be read, till it ends the connection.
 const PIECE_BYTES_MIN: usize = 256;
 
@@ -159,22 +163,32 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         if self.phase == Phase::Open && !self.is_dry && !self.may_read_ahead() {
             return Ok(Turn::Rested);
         }
-        let Self { io, assembler, phase, .. } = self;
-        let read = io.poll_read(cx, |bytes| {
-            if *phase != Phase::Done {
-                assembler.feed(bytes);
+        let mut turn = Turn::Rested;
+        // Of a stream that others share, all crumbs at once: each waits at their cost.
+        for _ in 0..if self.io.is_shared() { PIECES_MAX } else { 1 } {
+            let Self { io, assembler, phase, .. } = self;
+            let read = io.poll_read(cx, |bytes| {
+                if *phase != Phase::Done {
+                    assembler.feed(bytes);
+                }
+            })?;
+            match read {
+                Poll::Pending => break,
+                // What came before is looked at first; the end comes again.
+                Poll::Ready(0) if matches!(turn, Turn::Moved) => break,
+                Poll::Ready(0) => return Ok(Turn::Over),
+                Poll::Ready(bytes) => {
+                    self.heard();
+                    self.since_dry.bytes += bytes;
+                    self.since_dry.count += 1;
+                    turn = Turn::Moved;
+                }
             }
-        })?;
-        Ok(match read {
-            Poll::Pending => Turn::Rested,
-            Poll::Ready(0) => Turn::Over,
-            Poll::Ready(bytes) => {
-                self.heard();
-                self.since_dry.bytes += bytes;
-                self.since_dry.count += 1;
-                Turn::Moved
+            if self.assembler.waiting_bytes() >= GULP_BYTES {
+                break;
             }
-        })
+        }
+        Ok(turn)
     }
 
     /// Whether to read on though the handler is behind: what waits on a shared connection is in the way of its other
