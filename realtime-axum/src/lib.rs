@@ -51,6 +51,8 @@ pub use realtime_tower::{
 pub use reply::{Serve, ServeFuture};
 pub use route::{route, source};
 pub use serve::{Listen, ServeConfig, Server, ServerFuture, Stopped, serve};
+#[cfg(feature = "tls")]
+pub use serve::{Tls, TlsIo};
 
 #[cfg(feature = "testing")]
 pub use realtime_tower::testing;

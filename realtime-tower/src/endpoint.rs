@@ -115,14 +115,15 @@ impl<T: Transports> Endpoint<T> {
 
     /// Whether a layer may take the request from the service inside.
     pub(crate) fn is_unmistakable(&self, parts: &Parts, takes_messages: bool) -> bool {
-        if parts.method == Method::POST {
-            return takes_messages;
-        }
-        let is_read =
-            parts.method == Method::GET || parts.method == Method::HEAD || parts.method == Method::CONNECT;
-        is_read && {
-            let ask = Ask::new(parts);
-            ask.start != Came::Without || self.transports.is_unmistakable(&ask)
+        match parts.method {
+            Method::POST => takes_messages,
+            // A tunnel for somebody else may have a query that looks like ours.
+            Method::CONNECT => self.transports.is_unmistakable(&Ask::new(parts)),
+            Method::GET | Method::HEAD => {
+                let ask = Ask::new(parts);
+                ask.start != Came::Without || self.transports.is_unmistakable(&ask)
+            }
+            _ => false,
         }
     }
 
@@ -140,12 +141,8 @@ impl<T: Transports> Endpoint<T> {
         if *method == Method::OPTIONS {
             return Err(reject::options(&self.methods(takes_messages)));
         }
-        if *method == Method::CONNECT && parts.version == Version::HTTP_2 {
-            // A success would open a tunnel, whatever `:protocol` asks for (RFC 9220, section 3).
-            let detail = "no transport here is reached by CONNECT";
-            return Err(reject::problem(StatusCode::NOT_IMPLEMENTED, detail));
-        }
-        let is_read = *method == Method::GET || *method == Method::HEAD;
+        let is_connect = *method == Method::CONNECT && parts.version == Version::HTTP_2;
+        let is_read = *method == Method::GET || *method == Method::HEAD || is_connect;
         if !is_read {
             self.refuse_upgrade(parts)?;
         }
@@ -162,6 +159,11 @@ impl<T: Transports> Endpoint<T> {
         }
         let ask = Ask::new(parts);
         let Some(transport) = self.transports.choose(&ask) else {
+            if is_connect {
+                // A success would open a tunnel, whatever `:protocol` asks for (RFC 9220, section 3).
+                let detail = "no transport here is reached by this CONNECT: its :protocol takes websocket";
+                return Err(reject::problem(StatusCode::NOT_IMPLEMENTED, detail));
+            }
             return Err(reject::problem(
                 StatusCode::NOT_ACCEPTABLE,
                 "no transport here gives what is asked for: Accept takes application/json, application/x-ndjson or text/event-stream, live takes poll, long-poll or sse",

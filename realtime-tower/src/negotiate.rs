@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::{ACCEPT, IF_NONE_MATCH, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use hyper::ext::Protocol;
 use mediatype::{MediaTypeList, ReadParams};
 
 use crate::resume::{self, Came};
@@ -13,7 +14,7 @@ use crate::resume::{self, Came};
 /// of an upgrade; a room takes what it needs and drops it before it waits.
 #[derive(Debug)]
 pub struct Ask {
-    /// GET or HEAD; a CONNECT over HTTP/2 is an upgrade.
+    /// GET or HEAD; CONNECT over HTTP/2 is an upgrade.
     pub method: Method,
     /// The protocol version.
     pub version: Version,
@@ -29,6 +30,8 @@ pub struct Ask {
     pub start: Came,
     /// The headers of a request that asks for an upgrade.
     pub upgrade: Option<Box<HeaderMap>>,
+    /// `:protocol`, which an extended CONNECT asks for (RFC 8441, section 4).
+    pub protocol: Option<Protocol>,
 }
 
 impl Ask {
@@ -44,6 +47,7 @@ impl Ask {
             if_none_match: tags(&parts.headers),
             start: resume::came(&parts.headers, &query.offsets),
             upgrade: is_upgrade(parts).then(|| Box::new(parts.headers.clone())),
+            protocol: parts.extensions.get::<Protocol>().cloned(),
         }
     }
 }

@@ -60,6 +60,8 @@ pub trait Room: Send + Sync + 'static {
     const IS_GUARDED: bool = false;
     /// Whether it answers before a slow source has opened.
     const IS_STREAM: bool = false;
+    /// Whether it is what an extended CONNECT may ask for; to the others such a request does not exist.
+    const BY_CONNECT: bool = false;
 
     /// How strongly a request asks for it.
     fn asked(&self, ask: &Ask) -> Option<Asked>;
@@ -185,6 +187,15 @@ pub trait Rooms: Send + Sync + 'static {
     ) -> impl Future<Output = Answer> + Send;
 }
 
+/// How strongly a request asks for a transport that it can reach.
+fn asked<R: Room>(room: &R, ask: &Ask) -> Option<Asked> {
+    (ask.method != Method::CONNECT || R::BY_CONNECT).then(|| room.asked(ask)).flatten()
+}
+
+fn is_unmistakable<R: Room>(room: &R, ask: &Ask) -> bool {
+    (ask.method != Method::CONNECT || R::BY_CONNECT) && room.is_unmistakable(ask)
+}
+
 macro_rules! transports {
     // The last one stands for every other index: there is none.
     ($($T:ident $i:tt,)* ; $last:ident $l:tt) => {
@@ -192,13 +203,13 @@ macro_rules! transports {
             const NAMES: &'static [&'static str] = &[$($T::NAME,)* $last::NAME];
 
             fn choose(&self, ask: &Ask) -> Option<usize> {
-                let asked = [$(self.$i.asked(ask),)* self.$l.asked(ask)];
+                let asked = [$(asked(&self.$i, ask),)* asked(&self.$l, ask)];
                 let strongest = *asked.iter().flatten().max()?;
                 asked.iter().position(|asked| *asked == Some(strongest))
             }
 
             fn is_unmistakable(&self, ask: &Ask) -> bool {
-                $(self.$i.is_unmistakable(ask) ||)* self.$l.is_unmistakable(ask)
+                $(is_unmistakable(&self.$i, ask) ||)* is_unmistakable(&self.$l, ask)
             }
 
             fn methods(&self) -> Vec<Method> {

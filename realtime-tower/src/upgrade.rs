@@ -1,4 +1,4 @@
-//! A connection that the host gives away.
+//! A connection that the host gives away, or a stream of one.
 
 use http::Extensions;
 use hyper::upgrade::OnUpgrade;

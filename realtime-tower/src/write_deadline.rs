@@ -18,6 +18,9 @@ use crate::timer::Deadline;
 /// A connection that fails with [`TimedOut`](io::ErrorKind::TimedOut) when its peer takes no byte of what is written
 /// for the whole of a deadline. Any byte taken begins it anew.
 ///
+/// Reading it rests for a moment every 16 KiB, so that a flood on one stream of an HTTP/2 connection is handled in turns with
+/// what reads that stream: h2 ends a connection on which some 2,000 crumbs wait.
+///
 /// It costs a branch while writes succeed; the timer is made when a write has to wait, and gone when it has been
 /// taken. What the kernel's buffer holds counts as taken: a peer that stalls is found once that is full.
 ///
@@ -41,8 +44,14 @@ pub struct WriteDeadline<I> {
     io: I,
     wait: Duration,
     pending: Option<(Op, Deadline)>,
+    /// Bytes read since there was nothing to read, or since the last rest.
+    read_bytes: usize,
     stalled: Stalled,
 }
+
+/// Bytes that are read before others get their turn. As DATA frames of one byte they are 1,600 crumbs, each of which counts
+/// 255 bytes with h2 until somebody takes it: together less than the 512 KiB that it allows to a window of 1 MiB.
+const READ_BYTES_MAX: usize = 16 * 1024;
 
 /// Whether the peer of a connection was found to take nothing. Cloning shares it.
 ///
@@ -70,7 +79,7 @@ impl Stalled {
 impl<I> WriteDeadline<I> {
     /// Wraps a connection whose peer may take nothing for so long.
     pub fn new(io: I, wait: Duration) -> Self {
-        Self { io, wait, pending: None, stalled: Stalled::default() }
+        Self { io, wait, pending: None, read_bytes: 0, stalled: Stalled::default() }
     }
 
     /// Tells, to whoever keeps it, that the deadline has passed.
@@ -106,7 +115,16 @@ impl<I> WriteDeadline<I> {
 
 impl<I: AsyncRead + Unpin> AsyncRead for WriteDeadline<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+        let this = self.get_mut();
+        if this.read_bytes >= READ_BYTES_MAX {
+            this.read_bytes = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.io).poll_read(cx, buf);
+        this.read_bytes = if polled.is_pending() { 0 } else { this.read_bytes + buf.filled().len() - before };
+        polled
     }
 }
 
@@ -180,6 +198,30 @@ mod tests {
         let (written, ()) = tokio::join!(ours.write_all(&[0; 12]), slow);
         written.unwrap();
         assert!(!stalled.is_set() && ours.pending.is_none());
+    }
+
+    #[tokio::test]
+    async fn whoever_is_fed_without_end_rests_now_and_then_and_misses_nothing() {
+        let (ours, mut theirs) = duplex(1024 * 1024);
+        let mut ours = WriteDeadline::new(ours, WAIT);
+        let sent: Vec<u8> = (0..200_000_u32).map(|n| n as u8).collect();
+        theirs.write_all(&sent).await.unwrap();
+        let (mut seen, mut rests) = (Vec::new(), 0);
+        let mut buffer = [0; 1000];
+        while seen.len() < sent.len() {
+            let mut buffer = ReadBuf::new(&mut buffer);
+            let polled = std::future::poll_fn(|cx| {
+                Poll::Ready(Pin::new(&mut ours).poll_read(cx, &mut buffer).is_ready())
+            });
+            if polled.await {
+                seen.extend_from_slice(buffer.filled());
+            } else {
+                rests += 1;
+            }
+            // Not the runtime's own rests, which come after so many reads.
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((seen == sent, rests), (true, 200_000 / (17 * 1000)));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@
 //! the wire says so, says what it was given without repairing it ([`Seen::Broken`]), and never reconnects by itself.
 //! Coming back is the test's explicit act: [`Reader::resume`], on whatever transport.
 
+pub mod h2;
 pub mod http;
 pub mod long_poll;
 pub mod poll;
@@ -36,6 +37,21 @@ pub enum Carry {
     Query,
 }
 
+/// What the requests are spoken in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Http {
+    /// HTTP/1.1.
+    #[default]
+    One,
+    /// HTTP/2 by prior knowledge, a WebSocket by extended CONNECT.
+    Two,
+}
+
+impl Http {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::One, Self::Two];
+}
+
 /// What an SSE `data` is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SseForm {
@@ -59,6 +75,8 @@ pub enum SseForm {
 pub struct Target {
     /// Opens connections, one per request.
     pub dialer: Dialer,
+    /// What is spoken on them.
+    pub http: Http,
     /// Path and query.
     pub path: String,
     /// Headers sent with every request, beside the client's own.
@@ -80,6 +98,7 @@ impl Target {
     pub fn new(dialer: Dialer, path: impl Into<String>) -> Self {
         Self {
             dialer,
+            http: Http::default(),
             path: path.into(),
             headers: HeaderMap::new(),
             carry: Carry::default(),

@@ -23,9 +23,12 @@ pub struct ServeConfig {
     /// little for who sends a byte a second to hold a place.
     pub head_wait: Duration,
     /// How long a peer may take no byte of what is written before its connection is closed. Default 10 s: a hiccup of
-    /// a mobile network passes, and one that reads nothing is gone soon after the kernel's buffer is full. An HTTP/2
-    /// peer that reads the connection but gives a stream no window is not found so: what it holds is bounded by
-    /// `h2_streams_max` and `h2_send_bytes_max`.
+    /// a mobile network passes, and one that reads nothing is gone soon after the kernel's buffer is full.
+    ///
+    /// Over HTTP/2 this is the connection's, with all its streams. A peer that reads the connection but gives one stream no
+    /// window is not found so. Where that is a WebSocket, the reader is given up after
+    /// [`write_wait`](realtime_tower::WebSocketConfig::write_wait) of its own; a response, an event stream too, waits with its
+    /// reader as long as the connection is there. What both hold is bounded by `h2_streams_max` and `h2_send_bytes_max`.
     pub write_wait: Duration,
     /// How long a peer may leave what was sent unacknowledged: it has vanished without a word. Linux only
     /// (`TCP_USER_TIMEOUT`); elsewhere the kernel decides. Default 20 s, so that with a heartbeat of 15 s a dead
@@ -41,8 +44,17 @@ pub struct ServeConfig {
     /// Streams that one HTTP/2 connection may have open at once. Default 100, the least that RFC 9113, section 6.5.2,
     /// recommends: with the next one it bounds what one peer makes the server hold.
     pub h2_streams_max: u32,
-    /// Bytes that wait to be written to one HTTP/2 stream. Default 64 KiB: with 100 streams 6.25 MiB for one peer.
+    /// Bytes that wait to be written to one HTTP/2 stream. Default 32 KiB: with 100 streams, and the 24 KiB that a
+    /// WebSocket has on its way there, 5.5 MiB for a peer that reads nothing. It is no bound on speed: what the peer takes
+    /// makes room at once.
     pub h2_send_bytes_max: usize,
+    /// Bytes that a peer may send on one HTTP/2 stream ahead of whoever reads it: its window. Default 256 KiB, so that an
+    /// upload over 50 ms of distance has 5 MB/s.
+    pub h2_stream_window_bytes: u32,
+    /// The same for all streams of a connection together: what one peer can make the server hold unread. Default 1 MiB.
+    /// Half of it is what h2 lets crumbs cost (DATA frames below 256 bytes that nobody has read yet): less of it ends
+    /// connections of chatty clients.
+    pub h2_connection_window_bytes: u32,
     /// Bytes of the decoded headers of an HTTP/2 request. Default 16 KiB.
     pub h2_head_bytes_max: u32,
     /// How often an HTTP/2 peer is asked for a sign of life. Default 20 s.
@@ -70,7 +82,9 @@ impl Default for ServeConfig {
             send_buffer_bytes: None,
             h1_buffer_bytes: 64 * 1024,
             h2_streams_max: 100,
-            h2_send_bytes_max: 64 * 1024,
+            h2_send_bytes_max: 32 * 1024,
+            h2_stream_window_bytes: 256 * 1024,
+            h2_connection_window_bytes: 1024 * 1024,
             h2_head_bytes_max: 16 * 1024,
             h2_ping: Duration::from_secs(20),
             h2_pong_wait: Duration::from_secs(10),
@@ -87,6 +101,9 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// What hyper panics below.
 const H1_BUFFER_BYTES_MIN: usize = 8 * 1024;
 
+/// What a window may be at most (RFC 9113, section 6.9.1).
+const H2_WINDOW_BYTES_MAX: u32 = (1 << 31) - 1;
+
 impl ServeConfig {
     pub(super) fn builder(&self) -> Builder<TokioExecutor> {
         let mut builder = Builder::new(TokioExecutor::new());
@@ -98,6 +115,10 @@ impl ServeConfig {
         builder
             .http2()
             .timer(TokioTimer::new())
+            // A WebSocket over HTTP/2 is asked for by it (RFC 8441).
+            .enable_connect_protocol()
+            .initial_stream_window_size(self.h2_stream_window_bytes.min(H2_WINDOW_BYTES_MAX))
+            .initial_connection_window_size(self.h2_connection_window_bytes.min(H2_WINDOW_BYTES_MAX))
             .max_concurrent_streams(self.h2_streams_max)
             .max_send_buf_size(self.h2_send_bytes_max.min(u32::MAX as usize))
             .max_header_list_size(self.h2_head_bytes_max)

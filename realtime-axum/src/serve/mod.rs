@@ -1,13 +1,15 @@
 //! A server for routers with streams on them: what a layer cannot set, because it is the connection's.
 //!
 //! ```text
-//! listener ─► accept, limit, pause ─► WriteDeadline ─► hyper (HTTP/1.1, HTTP/2) ─► Peer, ConnectInfo ─► router
+//! listener (Tls) ─► accept, limit, pause ─► WriteDeadline ─► hyper (HTTP/1.1, HTTP/2) ─► Peer, ConnectInfo ─► router
 //!                   stop: no more accepted · readers told · GOAWAY, close ─► what was left
 //! ```
 
 mod config;
 mod connection;
 mod listen;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::fmt;
 use std::future::{Future, IntoFuture, Pending, pending};
@@ -25,6 +27,8 @@ pub use config::ServeConfig;
 use connection::{Shared, connection};
 pub use listen::Listen;
 use listen::is_of_one_connection;
+#[cfg(feature = "tls")]
+pub use tls::{Tls, TlsIo};
 
 /// Serves a router, as `axum::serve` does, and besides
 ///
@@ -34,7 +38,8 @@ use listen::is_of_one_connection;
 /// - outlives a lack of descriptors;
 /// - stops gracefully: every reader is told its place, and what is left is reported.
 ///
-/// It speaks HTTP/1.1, with upgrades, and HTTP/2 by prior knowledge, without WebSockets. Requests carry
+/// It speaks HTTP/1.1 and HTTP/2, WebSockets over both: in the clear whichever the client begins with, encrypted by what
+/// ALPN came to (`Tls`, a listener behind the feature `tls`). Requests carry
 /// [`ConnectInfo`](axum::extract::ConnectInfo) and [`Peer`](realtime_tower::Peer).
 ///
 /// The handle is that of the mount on the router; for more of them see [`Server::and`]. A stream of a mount whose

@@ -160,7 +160,7 @@ fn settings(bytes: &[u8]) -> Vec<(u16, u32)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn http2_says_its_bounds_and_offers_no_extended_connect() {
+async fn http2_says_its_bounds_and_offers_extended_connect() {
     let (doors, _running, _) = start_with(&Log::new(), ServeConfig::default());
     let start = Instant::now();
     let mut client = doors.knock(ROOM);
@@ -168,7 +168,7 @@ async fn http2_says_its_bounds_and_offers_no_extended_connect() {
     client.end().await.1.unwrap_or_default();
     let settings = settings(client.seen());
     let of = |id| settings.iter().find(|(set, _)| *set == id).map(|(_, value)| *value);
-    assert_eq!((of(3), of(6), of(8)), (Some(100), Some(16 * 1024), None));
+    assert_eq!((of(3), of(4), of(6), of(8)), (Some(100), Some(256 * 1024), Some(16 * 1024), Some(1)));
     // And it ended because no ping was answered, or nothing was asked for.
     assert!(start.elapsed() <= Duration::from_secs(31), "{:?}", start.elapsed());
 }

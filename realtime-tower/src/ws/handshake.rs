@@ -1,4 +1,6 @@
-//! The opening handshake over HTTP/1.1: RFC 6455 sections 4.1, 4.2 and 11.3, RFC 9110 sections 7.8 and 15.5.22.
+//! The opening handshake over HTTP/1.1 (RFC 6455 sections 4.1, 4.2 and 11.3, RFC 9110 sections 7.8 and 15.5.22) and over
+//! HTTP/2 (RFC 8441 sections 4 and 5): there a CONNECT whose `:protocol` is `websocket` stands for `Upgrade`, `Connection`
+//! and the key, and all else applies as it does over HTTP/1.1.
 //!
 //! Every header is read as bytes, because a value may hold any; every list may be spread over several lines.
 
@@ -31,11 +33,12 @@ static BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// What the `101` says beside `Upgrade` and `Connection`. No extension is ever answered.
+/// What the `101` says beside `Upgrade` and `Connection`, and what the `200` of HTTP/2 does. No extension is ever answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Handshake {
-    /// The value of `Sec-WebSocket-Accept`.
-    pub(crate) accept: HeaderValue,
+    /// The value of `Sec-WebSocket-Accept`: always over HTTP/1.1, and over HTTP/2 where a key came. None is needed there,
+    /// but clients and proxies that bridge from HTTP/1.1 send one, and insist on the answer.
+    pub(crate) accept: Option<HeaderValue>,
     /// The value of `Sec-WebSocket-Protocol`; without one there is no such header, and the mode is bare.
     pub(crate) protocol: Option<&'static str>,
 }
@@ -43,9 +46,9 @@ pub(crate) struct Handshake {
 /// Why the answer is not `101`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
-    /// Not a GET.
+    /// Not a GET; over HTTP/2 not a CONNECT.
     Method,
-    /// Not HTTP/1.1.
+    /// Neither HTTP/1.1 nor HTTP/2.
     HttpVersion,
     /// None, several, or not a host.
     Host,
@@ -59,7 +62,7 @@ pub(crate) enum Refusal {
     WebSocketVersion,
     /// `Sec-WebSocket-Version` came more than once.
     RepeatedVersion,
-    /// Not exactly one `Sec-WebSocket-Key` of 16 octets in base64.
+    /// Not exactly one `Sec-WebSocket-Key` of 16 octets in base64; over HTTP/2 one that came and is not.
     Key,
     /// `Sec-WebSocket-Extensions` cannot be parsed.
     Extensions,
@@ -68,9 +71,11 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
-    pub(crate) fn status(self) -> StatusCode {
+    /// A `426` must name `Upgrade` (RFC 9110 section 15.5.22), which no message over HTTP/2 may (RFC 9113 section 8.2.2):
+    /// there another version is a `400` too.
+    pub(crate) fn status(self, version: Version) -> StatusCode {
         match self {
-            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::WebSocketVersion if version == Version::HTTP_11 => StatusCode::UPGRADE_REQUIRED,
             _ => StatusCode::BAD_REQUEST,
         }
     }
@@ -78,8 +83,8 @@ impl Refusal {
     /// For the client's developer: static, nothing of the request is given back.
     pub(crate) fn reason(self) -> &'static str {
         match self {
-            Self::Method => "a WebSocket handshake is a GET request",
-            Self::HttpVersion => "a WebSocket handshake needs HTTP/1.1",
+            Self::Method => "a WebSocket handshake is a GET request, over HTTP/2 a CONNECT",
+            Self::HttpVersion => "a WebSocket handshake needs HTTP/1.1 or HTTP/2",
             Self::Host => "a WebSocket handshake needs exactly one valid Host header",
             Self::Upgrade => "the Upgrade header does not name websocket; a proxy may have removed it",
             Self::Connection => "the Connection header does not name upgrade; a proxy may have removed it",
@@ -92,15 +97,16 @@ impl Refusal {
         }
     }
 
-    /// Headers that the answer must carry: those of a `426`, none otherwise.
-    pub(crate) fn headers(self) -> &'static [(HeaderName, HeaderValue)] {
+    /// Headers that the answer must carry where the version is another: which one it takes, and all that a `426` must say.
+    pub(crate) fn headers(self, version: Version) -> &'static [(HeaderName, HeaderValue)] {
         static UPGRADE_REQUIRED: [(HeaderName, HeaderValue); 3] = [
             (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
             (UPGRADE, HeaderValue::from_static("websocket")),
             (CONNECTION, HeaderValue::from_static("Upgrade")),
         ];
         match self {
-            Self::WebSocketVersion => &UPGRADE_REQUIRED,
+            Self::WebSocketVersion if version == Version::HTTP_11 => &UPGRADE_REQUIRED,
+            Self::WebSocketVersion => &UPGRADE_REQUIRED[..1],
             _ => &[],
         }
     }
@@ -116,23 +122,42 @@ pub(crate) fn is_upgrade(version: Version, headers: &HeaderMap) -> bool {
         && (has_token(headers, &UPGRADE, "websocket") || headers.contains_key(SEC_WEBSOCKET_KEY))
 }
 
+/// Whether an extended CONNECT asks for a WebSocket. Case does not count: HAProxy sends `WebSocket`.
+pub(crate) fn is_connect(method: &Method, version: Version, protocol: Option<&str>) -> bool {
+    let is_websocket = protocol.is_some_and(|protocol| protocol.eq_ignore_ascii_case("websocket"));
+    version == Version::HTTP_2 && method == Method::CONNECT && is_websocket
+}
+
 /// Checks a handshake and gives what its answer needs.
 ///
 /// # Errors
 ///
 /// The first [`Refusal`] that applies.
 pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> Result<Handshake, Refusal> {
-    let must = |holds: bool, refusal: Refusal| if holds { Ok(()) } else { Err(refusal) };
-    must(version == Version::HTTP_11, Refusal::HttpVersion)?;
+    match version {
+        Version::HTTP_11 => check_upgrade(method, headers)?,
+        // Who is asked stands in `:authority`, and that it is a CONNECT is why we are here.
+        Version::HTTP_2 => must(method == Method::CONNECT, Refusal::Method)?,
+        _ => return Err(Refusal::HttpVersion),
+    }
+    must(!has_body(headers), Refusal::Body)?;
+    check_version(headers)?;
+    let needs_key = version == Version::HTTP_11 || headers.contains_key(SEC_WEBSOCKET_KEY);
+    let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
+    must(key.is_some() || !needs_key, Refusal::Key)?;
+    must(extensions_are_well_formed(headers), Refusal::Extensions)?;
+    Ok(Handshake { accept: key.map(accept), protocol: protocol(headers)? })
+}
+
+fn check_upgrade(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     must(method == Method::GET, Refusal::Method)?;
     must(has_one_host(headers), Refusal::Host)?;
     must(has_token(headers, &UPGRADE, "websocket"), Refusal::Upgrade)?;
-    must(has_token(headers, &CONNECTION, "upgrade"), Refusal::Connection)?;
-    must(!has_body(headers), Refusal::Body)?;
-    check_version(headers)?;
-    let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key)).ok_or(Refusal::Key)?;
-    must(extensions_are_well_formed(headers), Refusal::Extensions)?;
-    Ok(Handshake { accept: accept(key), protocol: protocol(headers)? })
+    must(has_token(headers, &CONNECTION, "upgrade"), Refusal::Connection)
+}
+
+fn must(holds: bool, refusal: Refusal) -> Result<(), Refusal> {
+    if holds { Ok(()) } else { Err(refusal) }
 }
 
 /// `Sec-WebSocket-Accept` for a key (RFC 6455 section 4.2.2).

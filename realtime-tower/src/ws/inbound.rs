@@ -139,6 +139,11 @@ impl Assembler {
         step
     }
 
+    /// Bytes that were fed and are no part of an item yet.
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Whether a close or a violation was said, so that reading on tells nothing more.
     #[cfg(test)]
     pub(crate) fn is_done(&self) -> bool {

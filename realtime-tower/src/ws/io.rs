@@ -1,4 +1,4 @@
-//! The connection under a WebSocket, once HTTP has let go of it.
+//! The connection under a WebSocket, once HTTP has let go of it: all of it over HTTP/1.1, a stream of it over HTTP/2.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::Version;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
@@ -20,6 +21,8 @@ use crate::write_deadline::WriteDeadline;
 pub(super) enum Io {
     Tcp(TcpStream),
     Host(TokioIo<Upgraded>),
+    /// A stream of an HTTP/2 connection, which it shares with others.
+    Stream(TokioIo<Upgraded>),
     Test(DuplexStream),
 }
 
@@ -27,11 +30,14 @@ pub(super) enum Io {
 ///
 /// # Errors
 /// The host does not give it, or the client has gone.
-pub(super) async fn connection(upgrade: Upgrade) -> Result<(Io, Bytes), hyper::Error> {
+pub(super) async fn connection(upgrade: Upgrade, version: Version) -> Result<(Io, Bytes), hyper::Error> {
     let upgraded = match upgrade {
         Upgrade::Test(duplex) => return Ok((Io::Test(duplex), Bytes::new())),
         Upgrade::Host(upgrade) => upgrade.await?,
     };
+    if version == Version::HTTP_2 {
+        return Ok((Io::Stream(TokioIo::new(upgraded)), Bytes::new()));
+    }
     // hyper-util's server wraps the connection once more, hyper's own does not.
     let upgraded = match auto::upgrade::downcast::<TokioIo<WriteDeadline<TcpStream>>>(upgraded) {
         // A session has a deadline of its own.
@@ -54,7 +60,17 @@ const READ_BYTES: usize = 4 * 1024;
 /// Slices that one write takes.
 const SLICES: usize = 32;
 
+/// Bytes that one write to a stream of HTTP/2 takes. hyper keeps a copy of each until the peer grants a window, and up to
+/// three of them beside what h2 holds: with these, a stalled stream holds 24 KiB there, however large a message is.
+const STREAM_BYTES: usize = 8 * 1024;
+
 impl Io {
+    /// Whether what is not read here is in the way of others: streams of one connection share its window, and h2 ends the
+    /// whole connection when too many small pieces wait on it.
+    pub(super) fn is_shared(&self) -> bool {
+        matches!(self, Self::Stream(_))
+    }
+
     /// Reads once and hands what came to `take`; zero bytes are the end.
     pub(super) fn poll_read(
         &mut self,
@@ -65,7 +81,7 @@ impl Io {
         let mut buffer = ReadBuf::uninit(&mut bytes);
         ready!(match self {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
-            Self::Host(io) => Pin::new(io).poll_read(cx, &mut buffer),
+            Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_read(cx, &mut buffer),
             Self::Test(io) => Pin::new(io).poll_read(cx, &mut buffer),
         })?;
         take(buffer.filled());
@@ -78,6 +94,9 @@ impl Io {
         cx: &mut Context<'_>,
         pieces: impl Iterator<Item = &'a Bytes>,
     ) -> Poll<io::Result<usize>> {
+        if let Self::Stream(io) = self {
+            return poll_write_stream(io, cx, pieces);
+        }
         let mut slices = [io::IoSlice::new(&[]); SLICES];
         let mut used = 0;
         for (slice, piece) in slices.iter_mut().zip(pieces) {
@@ -91,7 +110,7 @@ impl Io {
         }
         match self {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
-            Self::Host(io) => Pin::new(io).poll_write_vectored(cx, slices),
+            Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_write_vectored(cx, slices),
             Self::Test(io) => Pin::new(io).poll_write_vectored(cx, slices),
         }
     }
@@ -99,7 +118,7 @@ impl Io {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
-            Self::Host(io) => Pin::new(io).poll_flush(cx),
+            Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_flush(cx),
             Self::Test(io) => Pin::new(io).poll_flush(cx),
         }
     }
@@ -107,8 +126,33 @@ impl Io {
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
-            Self::Host(io) => Pin::new(io).poll_shutdown(cx),
+            Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_shutdown(cx),
             Self::Test(io) => Pin::new(io).poll_shutdown(cx),
         }
     }
+}
+
+/// Writes once to a stream of HTTP/2: many small frames in one piece, for each costs an allocation, a channel and a DATA
+/// frame; a large one in several.
+fn poll_write_stream<'a>(
+    io: &mut TokioIo<Upgraded>,
+    cx: &mut Context<'_>,
+    pieces: impl Iterator<Item = &'a Bytes>,
+) -> Poll<io::Result<usize>> {
+    // Before anything is copied: a stream that takes nothing is asked often.
+    ready!(Pin::new(&mut *io).poll_flush(cx))?;
+    let mut pieces = pieces.peekable();
+    let Some(first) = pieces.next() else { return Poll::Ready(Ok(0)) };
+    if first.len() >= STREAM_BYTES || pieces.peek().is_none() {
+        return Pin::new(io).poll_write(cx, &first[..first.len().min(STREAM_BYTES)]);
+    }
+    let mut gathered = Vec::with_capacity(STREAM_BYTES);
+    for piece in std::iter::once(first).chain(pieces) {
+        let room = STREAM_BYTES - gathered.len();
+        gathered.extend_from_slice(&piece[..piece.len().min(room)]);
+        if gathered.len() == STREAM_BYTES {
+            break;
+        }
+    }
+    Pin::new(io).poll_write(cx, &gathered)
 }

@@ -1,6 +1,7 @@
 //! WebSocket: keeps reading, and listens too.
 //!
-//! A client asks with an `Upgrade`, is answered `101`, and from then on both sides send frames. Down goes one frame an
+//! A client asks with an `Upgrade` and is answered `101`, or over HTTP/2 by an extended CONNECT (RFC 8441) and is answered
+//! `200`; from then on both sides send frames. Down goes one frame an
 //! event, encoded once and shared by every reader; up come messages for the uplink. What is said in which mode:
 //!
 //! ```text
@@ -11,6 +12,11 @@
 //!    Sec-WebSocket-Version: 13                        Sec-WebSocket-Protocol: realtime.v1
 //!    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
 //!    Sec-WebSocket-Protocol: realtime.v1
+//!
+//! C: HEADERS :method CONNECT :protocol websocket   S: HEADERS :status 200
+//!    :scheme https :authority a.example               sec-websocket-protocol realtime.v1
+//!    :path /events sec-websocket-version 13        both: DATA with the frames; END_STREAM is the end of the connection
+//!    sec-websocket-protocol realtime.v1
 //!
 //! realtime.v1   81 .. {"event":"$open","data":{"cursor":...}}      every envelope a text frame, controls included
 //! bare          81 0a {"n":1234}                                   the payload alone; a gap closes with 4001

@@ -20,6 +20,8 @@ pub(super) struct Outbox {
     is_begun: bool,
     /// The newest pong; an older one that has not gone out is not owed any more (RFC 6455, section 5.5.3).
     pong: Option<Bytes>,
+    /// What was written is still to be flushed: a TLS connection may hold it back till then.
+    is_unflushed: bool,
     is_closed: bool,
 }
 
@@ -65,18 +67,23 @@ impl Outbox {
         !self.is_closed && self.rest.len() < FRAMES - 1 && self.bytes < BYTES
     }
 
+    /// Whether all there was has gone out.
     pub(super) fn is_empty(&self) -> bool {
-        self.first.is_none() && self.pong.is_none()
+        !self.has_frames() && !self.is_unflushed
     }
 
-    /// Writes all there is. Returns the bytes that went out before it had to wait, or all of them.
+    fn has_frames(&self) -> bool {
+        self.first.is_some() || self.pong.is_some()
+    }
+
+    /// Writes all there is, and flushes it. Returns the bytes that went out before it had to wait, or all of them.
     pub(super) fn poll_write(
         &mut self,
         io: &mut Io,
         cx: &mut Context<'_>,
         wrote: &mut usize,
     ) -> Poll<io::Result<()>> {
-        while !self.is_empty() {
+        while self.has_frames() {
             if let Some(pong) = self.pong.take_if(|_| !self.is_begun) {
                 self.bytes += pong.len();
                 if let Some(first) = self.first.replace(pong) {
@@ -88,11 +95,14 @@ impl Outbox {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             *wrote += written;
+            self.is_unflushed = true;
             self.took(written);
         }
         // An idle connection holds no buffer.
         self.rest = VecDeque::new();
-        io.poll_flush(cx)
+        ready!(io.poll_flush(cx))?;
+        self.is_unflushed = false;
+        Poll::Ready(Ok(()))
     }
 
     fn took(&mut self, mut written: usize) {

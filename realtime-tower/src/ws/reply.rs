@@ -3,6 +3,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+use hyper::ext::Protocol;
 use realtime_core::Feed;
 
 use super::config::WebSocketConfig;
@@ -33,16 +34,34 @@ pub struct WebSocketTransport(pub WebSocketConfig);
 
 fn upgrade(ask: &Ask) -> Option<&HeaderMap> {
     let headers = ask.upgrade.as_deref()?;
-    (ask.version == Version::HTTP_11 && handshake::is_upgrade(ask.version, headers)).then_some(headers)
+    let protocol = ask.protocol.as_ref().map(Protocol::as_str);
+    let is_asked = handshake::is_upgrade(ask.version, headers)
+        || handshake::is_connect(&ask.method, ask.version, protocol);
+    is_asked.then_some(headers)
 }
 
 fn handshake(ask: &Ask) -> Result<Handshake, Box<Response<Body>>> {
     let none = HeaderMap::new();
     handshake::check(&ask.method, ask.version, upgrade(ask).unwrap_or(&none)).map_err(|refusal| {
-        let mut response = reject::problem(refusal.status(), refusal.reason());
-        response.headers_mut().extend(refusal.headers().iter().cloned());
+        let mut response = reject::problem(refusal.status(ask.version), refusal.reason());
+        response.headers_mut().extend(refusal.headers(ask.version).iter().cloned());
         Box::new(response)
     })
+}
+
+/// The head that lets a client begin: `101` over HTTP/1.1, and over HTTP/2, which knows neither it nor the headers of an
+/// upgrade (RFC 8441 section 5), `200`.
+fn begun(handshake: Handshake, version: Version) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    if version == Version::HTTP_11 {
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+    let head = response.headers_mut();
+    head.extend(handshake.accept.map(|accept| (SEC_WEBSOCKET_ACCEPT, accept)));
+    head.extend(handshake.protocol.map(|name| (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name))));
+    response
 }
 
 impl Room for WebSocketTransport {
@@ -50,6 +69,7 @@ impl Room for WebSocketTransport {
     const METHODS: &'static [Method] = &[Method::GET];
     const IS_GUARDED: bool = true;
     const IS_STREAM: bool = true;
+    const BY_CONNECT: bool = true;
 
     fn asked(&self, ask: &Ask) -> Option<Asked> {
         upgrade(ask).map(|_| Asked::OUTRIGHT)
@@ -73,7 +93,7 @@ impl Room for WebSocketTransport {
     }
 
     async fn answer<F: Feed, U: Uplink>(&self, mut visit: Box<Visit<F, U>>) -> Answer {
-        let Handshake { accept, protocol } = match handshake(&visit.ask) {
+        let handshake = match handshake(&visit.ask) {
             Ok(handshake) => handshake,
             Err(response) => return (*response).into(),
         };
@@ -84,25 +104,18 @@ impl Room for WebSocketTransport {
             let detail = "this server does not give connections away";
             return reject::problem(StatusCode::NOT_IMPLEMENTED, detail).into();
         };
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-        let head = response.headers_mut();
-        head.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        head.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        head.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        if let Some(protocol) = protocol {
-            head.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(protocol));
-        }
+        let version = visit.ask.version;
+        let mode = if handshake.protocol == Some(REALTIME_V1) { Mode::V1 } else { Mode::Bare };
+        let mut response = begun(handshake, version);
         if let Some(opened) = &visit.opened {
-            headers::place(head, opened.cursor, Tail::default());
+            headers::place(response.headers_mut(), opened.cursor, Tail::default());
         }
-        let mode = if protocol == Some(REALTIME_V1) { Mode::V1 } else { Mode::Bare };
         let task = Box::pin(session(upgrade, visit, mode, self.0));
         Answer { response, task: Some(task) }
     }
 }
 
-/// Subscribed before the 101 goes out: what is published in between is in the feed. The visit stays in its box until
+/// Subscribed before the head goes out: what is published in between is in the feed. The visit stays in its box until
 /// there is a connection, so that the session has its parts once and not twice.
 async fn session<F: Feed, U: Uplink>(
     upgrade: Upgrade,
@@ -110,7 +123,8 @@ async fn session<F: Feed, U: Uplink>(
     mode: Mode,
     config: WebSocketConfig,
 ) {
-    let (io, sent): (_, Bytes) = match io::connection(upgrade).await {
+    let version = visit.ask.version;
+    let (io, sent): (_, Bytes) = match io::connection(upgrade, version).await {
         Ok(connection) => connection,
         Err(error) => {
             tracing::debug!(error = %error, "the connection was not given away");

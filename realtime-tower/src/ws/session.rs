@@ -33,6 +33,8 @@ pub(super) struct Session<F, U> {
     assembler: Assembler,
     /// Everything that was read has been taken in: only then is more read, or what waits would grow without a bound.
     is_dry: bool,
+    /// What was read since everything was taken in.
+    since_dry: Pieces,
     messages: Messages<U>,
     downlink: Downlink<F>,
     outbox: Outbox,
@@ -44,6 +46,27 @@ pub(super) struct Session<F, U> {
     controls: Allowance,
     deadline: Deadline,
 }
+
+/// Into what pieces a client sends.
+#[derive(Debug, Clone, Copy, Default)]
+struct Pieces {
+    bytes: usize,
+    count: usize,
+}
+
+/// Bytes that are read ahead of the handler where a connection is shared. Beyond them the client has to wait, as it does
+/// at once over a connection of its own.
+const AHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes and pieces that one turn takes of a stream: a gulp at a time, so that what is written has its turn too.
+const GULP_BYTES: usize = 16 * 1024;
+const PIECES_MAX: usize = 4096;
+
+/// Pieces below this are what h2 counts against a connection while they wait to be read, till it ends the connection.
+const PIECE_BYTES_MIN: usize = 256;
+
+/// Turns before others get theirs: a stream of HTTP/2 may be filled as fast as it is read, and counts no budget.
+const TURNS_MAX: usize = 128;
 
 /// How far the closing handshake has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +119,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             io,
             assembler,
             is_dry: false,
+            since_dry: Pieces::default(),
             messages,
             downlink,
             outbox: Outbox::default(),
@@ -136,23 +160,49 @@ impl<F: Feed, U: Uplink> Session<F, U> {
 
     fn read(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
         // A handler that is behind stops the reading, not the writing.
-        if self.phase == Phase::Open && !self.is_dry {
+        if self.phase == Phase::Open && !self.is_dry && !self.may_read_ahead() {
             return Ok(Turn::Rested);
         }
-        let Self { io, assembler, phase, .. } = self;
-        let read = io.poll_read(cx, |bytes| {
-            if *phase != Phase::Done {
-                assembler.feed(bytes);
+        let mut turn = Turn::Rested;
+        // Of a stream that others share, all crumbs at once: each waits at their cost.
+        for _ in 0..if self.io.is_shared() { PIECES_MAX } else { 1 } {
+            let Self { io, assembler, phase, .. } = self;
+            let read = io.poll_read(cx, |bytes| {
+                if *phase != Phase::Done {
+                    assembler.feed(bytes);
+                }
+            })?;
+            match read {
+                Poll::Pending => break,
+                // What came before is looked at first; the end comes again.
+                Poll::Ready(0) if matches!(turn, Turn::Moved) => break,
+                Poll::Ready(0) => return Ok(Turn::Over),
+                Poll::Ready(bytes) => {
+                    self.heard();
+                    self.since_dry.bytes += bytes;
+                    self.since_dry.count += 1;
+                    turn = Turn::Moved;
+                }
             }
-        })?;
-        Ok(match read {
-            Poll::Pending => Turn::Rested,
-            Poll::Ready(0) => Turn::Over,
-            Poll::Ready(_) => {
-                self.heard();
-                Turn::Moved
+            if self.assembler.waiting_bytes() >= GULP_BYTES {
+                break;
             }
-        })
+        }
+        Ok(turn)
+    }
+
+    /// Whether to read on though the handler is behind: what waits on a shared connection is in the way of its other
+    /// streams. A client whose large messages wait may be made to wait itself; one that sends crumbs may not, for of them
+    /// the whole connection would die (ENHANCE_YOUR_CALM): it is closed instead.
+    fn may_read_ahead(&mut self) -> bool {
+        if !self.io.is_shared() || self.assembler.waiting_bytes() < AHEAD_BYTES_MAX {
+            return self.io.is_shared();
+        }
+        let are_crumbs = self.since_dry.bytes / self.since_dry.count.max(1) < PIECE_BYTES_MIN;
+        if are_crumbs {
+            self.refuse(code::POLICY);
+        }
+        are_crumbs
     }
 
     /// Any byte is a sign of life.
@@ -171,6 +221,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             match self.assembler.next_item() {
                 Ok(None) => {
                     self.is_dry = true;
+                    self.since_dry = Pieces::default();
                     break;
                 }
                 Ok(Some(item)) => self.take(item),
@@ -381,7 +432,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
 impl<F: Feed, U: Uplink> Session<F, U> {
     /// Goes round until the connection has ended.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
+        for _ in 0..TURNS_MAX {
             match self.turn(cx) {
                 Ok(Turn::Moved) => {}
                 Ok(Turn::Rested) => return Poll::Pending,
@@ -397,6 +448,8 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 }
             }
         }
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -9,7 +9,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::task::JoinHandle;
 
-use super::{Carry, Over, Place, Target};
+use super::{Carry, Http, Over, Place, Target, h2};
 
 /// The authority that in-memory requests name.
 pub const AUTHORITY: &str = "realtime.test";
@@ -25,8 +25,15 @@ pub struct Answer {
     driver: Driver,
 }
 
+/// What drives a connection; dropping it drops the connection.
 #[derive(Debug)]
-struct Driver(JoinHandle<()>);
+pub(super) struct Driver(JoinHandle<()>);
+
+impl Driver {
+    pub(super) fn of<E>(connection: impl Future<Output = Result<(), E>> + Send + 'static) -> Self {
+        Self(tokio::spawn(async move { drop(connection.await) }))
+    }
+}
 
 impl Drop for Driver {
     fn drop(&mut self) {
@@ -102,10 +109,21 @@ impl Target {
     /// The test wrote a request that is none.
     pub async fn send(&self, request: Builder, body: impl Into<Bytes>) -> Result<Answer, Over> {
         let request = request.body(Full::new(body.into())).expect("the test writes requests that are valid");
-        let io = TokioIo::new(self.dialer.dial().await.map_err(Over::cut)?);
-        let (mut sender, connection) = http1::handshake(io).await.map_err(Over::cut)?;
-        let driver = Driver(tokio::spawn(async move { drop(connection.await) }));
-        let (head, body) = sender.send_request(request).await.map_err(Over::cut)?.into_parts();
+        let (head, body, driver) = match self.http {
+            Http::One => {
+                let io = TokioIo::new(self.dialer.dial().await.map_err(Over::cut)?);
+                let (mut sender, connection) = http1::handshake(io).await.map_err(Over::cut)?;
+                let driver = Driver::of(connection);
+                let (head, body) = sender.send_request(request).await.map_err(Over::cut)?.into_parts();
+                (head, body, driver)
+            }
+            Http::Two => {
+                let (mut sender, driver) = h2::open(&self.dialer).await?;
+                let request = h2::translated(request);
+                let (head, body) = sender.send_request(request).await.map_err(Over::cut)?.into_parts();
+                (head, body, driver)
+            }
+        };
         Ok(Answer { status: head.status, headers: head.headers, body, driver })
     }
 

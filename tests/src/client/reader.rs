@@ -6,7 +6,7 @@ use super::long_poll::LongPoll;
 use super::poll::Poll;
 use super::sse::Sse;
 use super::ws::Ws;
-use super::{Over, Place, Seen, Target};
+use super::{Http, Over, Place, Seen, Target};
 
 /// A way of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +89,12 @@ impl Reader {
         let (target, place) = (self.target.clone(), self.place().clone());
         drop(self);
         Self::connect(transport, &target, place).await
+    }
+
+    /// [`resume`](Reader::resume), over another HTTP from now on.
+    pub async fn resume_over(mut self, http: Http, transport: Transport) -> Self {
+        self.target.http = http;
+        self.resume(transport).await
     }
 
     /// The next thing told; `None` once nothing more comes.

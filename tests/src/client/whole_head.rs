@@ -27,6 +27,11 @@ impl WholeHead {
         Self { io, head: Vec::new(), given: 0, gathered: false }
     }
 
+    /// Where the head has been read already.
+    pub(crate) fn behind(io: Conn) -> Self {
+        Self { gathered: true, ..Self::new(io) }
+    }
+
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.gathered {
             let mut piece = [0; 1024];

@@ -3,16 +3,17 @@
 //! With `realtime.v1` the place moves by every event's id and every control's cursor. In bare mode nothing says the
 //! place but the reason of the Close, and so only that moves it.
 
-use ::http::{Method, Uri, header};
+use ::http::{Method, Request, Uri, header};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio_tungstenite::tungstenite::handshake::client::{Response, generate_key};
+use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::http::AUTHORITY;
 use super::whole_head::WholeHead;
-use super::{Event, Over, Place, Seen, Target, wire};
+use super::{Event, Http, Over, Place, Seen, Target, h2, wire};
 
 /// The code that stands for a Close without one (RFC 6455, 7.1.5).
 const NO_STATUS: u16 = 1005;
@@ -58,19 +59,36 @@ impl Ws {
     }
 
     async fn shake(target: &Target, place: &Place) -> Result<(WebSocketStream<WholeHead>, Response), Error> {
-        let mut request = target
-            .request(Method::GET, place)
-            .header(header::CONNECTION, "Upgrade")
-            .header(header::UPGRADE, "websocket")
-            .header(header::SEC_WEBSOCKET_VERSION, "13")
-            .header(header::SEC_WEBSOCKET_KEY, generate_key());
+        let mut request = target.request(Method::GET, place).header(header::SEC_WEBSOCKET_VERSION, "13");
+        if target.http == Http::One {
+            request = request
+                .header(header::CONNECTION, "Upgrade")
+                .header(header::UPGRADE, "websocket")
+                .header(header::SEC_WEBSOCKET_KEY, generate_key());
+        }
         if let Some(subprotocol) = target.subprotocol {
             request = request.header(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
         }
         let mut request = request.body(())?;
+        if target.http == Http::Two {
+            return Self::connect_stream(target, request).await;
+        }
         *request.uri_mut() =
             format!("ws://{AUTHORITY}{}", request.uri()).parse::<Uri>().map_err(::http::Error::from)?;
         client_async(request, WholeHead::new(target.dialer.dial().await?)).await
+    }
+
+    /// Over HTTP/2 the handshake is HTTP's alone, and tungstenite begins behind it.
+    async fn connect_stream(
+        target: &Target,
+        request: Request<()>,
+    ) -> Result<(WebSocketStream<WholeHead>, Response), Error> {
+        let cut = |over: Over| Error::Io(std::io::Error::other(format!("{over:?}")));
+        let (answer, stream) = h2::connect(&target.dialer, request).await.map_err(cut)?;
+        let head = answer.map(|body| Some(body.to_vec()));
+        let Some(stream) = stream else { return Err(Error::Http(Box::new(head))) };
+        let io = WholeHead::behind(Box::new(stream));
+        Ok((WebSocketStream::from_raw_socket(io, Role::Client, None).await, head))
     }
 
     /// The next thing told; `None` once nothing more comes. Pings are answered on the way.
@@ -141,7 +159,7 @@ impl Ws {
         socket.send(message).await.map_err(Over::cut)
     }
 
-    /// The answer to the handshake, if it was a 101.
+    /// The answer to the handshake, if it was a 101, or over HTTP/2 a 200.
     pub fn head(&self) -> Option<&Response> {
         self.head.as_ref()
     }

@@ -1,7 +1,7 @@
 //! G-02: an answer cut after each of its bytes, between `$open` and `$gap` too, and resumed.
 
 use realtime_tests::checker::Vacuity;
-use realtime_tests::client::{Place, Reader, Transport};
+use realtime_tests::client::{Http, Place, Reader, Transport};
 use realtime_tests::fault::{Chunks, Cut, Plan, Way};
 
 use crate::mount::{Knobs, Mount, is_event, until};
@@ -9,13 +9,14 @@ use crate::world::{ALL, Kind, World};
 
 /// What comes through a first connection with a fault, and what the second brings.
 async fn resumed(
+    http: Http,
     transport: Transport,
     keep: usize,
     plan: impl Fn(usize) -> Plan + Send + Sync + 'static,
 ) -> (u64, bool) {
-    let what = format!("{transport:?}");
+    let what = format!("{transport:?} over {http:?}");
     let mut world = World::new(Kind::OneTopic, keep);
-    let mount = Mount::new(world.source.clone(), Knobs::default());
+    let mount = Mount::new(world.source.clone(), Knobs { http, ..Knobs::default() });
     world.publish_many(6).await;
     let start = Place::After(world.cursors()[0].clone());
     // With a short memory, what the client stands before is gone: a gap is owed.
@@ -45,11 +46,10 @@ async fn resumed(
     (bytes, whole)
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
+async fn cut_at_every_byte(http: Http) {
     for transport in Transport::ALL {
         for keep in [ALL, 4] {
-            let (length, whole) = resumed(transport, keep, |_| Plan::default()).await;
+            let (length, whole) = resumed(http, transport, keep, |_| Plan::default()).await;
             assert!(whole && length > 200, "{transport:?}: {length} bytes");
             let mut cuts = 0;
             for at in 0..length {
@@ -57,7 +57,7 @@ async fn a_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
                 let plan = move |nth| {
                     if nth == 0 { Plan::default().cut(Way::Down, at, Cut::Fin) } else { Plan::default() }
                 };
-                let (_, whole) = resumed(transport, keep, plan).await;
+                let (_, whole) = resumed(http, transport, keep, plan).await;
                 cuts += u64::from(!whole);
             }
             assert!(cuts > length / 2, "{transport:?}: {cuts} of {length} cuts cut something off");
@@ -66,12 +66,24 @@ async fn a_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
+    cut_at_every_byte(Http::One).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_at_any_byte_of_an_http_2_connection_loses_nothing_and_repeats_nothing() {
+    cut_at_every_byte(Http::Two).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_comes_byte_by_byte_is_the_same() {
-    for transport in Transport::ALL {
-        for keep in [ALL, 4] {
-            let plan = |_| Plan::default().chunk(Way::Down, Chunks::Of(1)).chunk(Way::Up, Chunks::Of(1));
-            let (_, whole) = resumed(transport, keep, plan).await;
-            assert!(whole, "{transport:?}");
+    for http in Http::ALL {
+        for transport in Transport::ALL {
+            for keep in [ALL, 4] {
+                let plan = |_| Plan::default().chunk(Way::Down, Chunks::Of(1)).chunk(Way::Up, Chunks::Of(1));
+                let (_, whole) = resumed(http, transport, keep, plan).await;
+                assert!(whole, "{transport:?} over {http:?}");
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use realtime_core::{Event, Keep, Log, SourceExt, Topic, TopicSet};
 use realtime_tests::checker::{Checker, Truth, Vacuity};
-use realtime_tests::client::{Place, Reader, Seen};
+use realtime_tests::client::{Place, Reader, Seen, Transport};
 
 use crate::mount::{Knobs, Mount, Way, is_event, is_live, until};
 use crate::world::{ALL, Kind, World};
@@ -44,7 +44,7 @@ async fn every_source_reaches_every_reader_whole_and_in_order() {
                 let newest = world.cursors().pop().unwrap();
                 read(&mut reader, &mut checker, &what, is_event(&newest)).await;
             }
-            assert_eq!(mount.readers(), u64::from(way != Way::Poll && way != Way::LongPoll), "{what}");
+            assert_eq!(mount.readers(), u64::from(!way.is_poll()), "{what}");
 
             checker.begin(way.transport(), reader.place());
             world.publish_many(20).await;
@@ -233,20 +233,26 @@ async fn the_end_is_not_silence() {
             let end = seen.iter().find(|seen| is_end(seen));
             let said = matches!(end, Some(Seen::End { reason, retry_ms: None, .. }) if reason == "closed");
             assert!(said, "{what}: {seen:?}");
-            let patience = if way == Way::Poll { Duration::from_secs(2) } else { Duration::from_secs(1) };
+            let patience = if way.transport() == Transport::Poll {
+                Duration::from_secs(2)
+            } else {
+                Duration::from_secs(1)
+            };
             assert!(begun.elapsed() < patience, "{what}: after {:?}", begun.elapsed());
             let seen = {
                 let mut again = reader.resume(way.transport()).await;
                 until(&mut again, &what, |_| false).await
             };
-            let again = match way {
+            let again = match way.transport() {
                 // What makes a browser stop.
-                Way::Sse | Way::SseEnvelope => {
+                Transport::Sse => {
                     matches!(&seen[..], [Seen::Status { status, headers }]
                         if status.as_u16() == 204 && headers["stream-closed"] == "true")
                 }
-                Way::Ws => matches!(&seen[..], [.., Seen::End { .. }, Seen::Close { code: 1000, .. }]),
-                Way::Poll | Way::LongPoll => matches!(&seen[..], [.., Seen::End { .. }]),
+                Transport::WebSocket => {
+                    matches!(&seen[..], [.., Seen::End { .. }, Seen::Close { code: 1000, .. }])
+                }
+                Transport::Poll | Transport::LongPoll => matches!(&seen[..], [.., Seen::End { .. }]),
             };
             assert!(again, "{what}, again: {seen:?}");
         }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use realtime_core::BoxSource;
-use realtime_tests::client::{Place, Reader, Seen, SseForm, Target, Transport};
+use realtime_tests::client::{Http, Place, Reader, Seen, SseForm, Target, Transport};
 use realtime_tests::dial::{Dialer, Links};
 use realtime_tests::fault::Plan;
-use realtime_tests::host::Host;
+use realtime_tests::host::{Host, Protocol};
 use realtime_tower::{
     Config, Data, Handle, LongPollConfig, LongPollTransport, NoUplink, PollConfig, PollTransport, SseConfig,
     SseTransport, TransportStats, Uplink, WebSocketConfig, WebSocketTransport, builder,
 };
 
-/// A way of reading: a transport, in one of its forms.
+/// A way of reading: a transport, in one of its forms, over HTTP/1.1 or HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Poll,
@@ -20,18 +20,44 @@ pub(crate) enum Way {
     Sse,
     SseEnvelope,
     Ws,
+    PollH2,
+    LongPollH2,
+    SseH2,
+    WsH2,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 5] = [Self::Poll, Self::LongPoll, Self::Sse, Self::SseEnvelope, Self::Ws];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Poll,
+        Self::LongPoll,
+        Self::Sse,
+        Self::SseEnvelope,
+        Self::Ws,
+        Self::PollH2,
+        Self::LongPollH2,
+        Self::SseH2,
+        Self::WsH2,
+    ];
 
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::Poll => Transport::Poll,
-            Self::LongPoll => Transport::LongPoll,
-            Self::Sse | Self::SseEnvelope => Transport::Sse,
-            Self::Ws => Transport::WebSocket,
+            Self::Poll | Self::PollH2 => Transport::Poll,
+            Self::LongPoll | Self::LongPollH2 => Transport::LongPoll,
+            Self::Sse | Self::SseEnvelope | Self::SseH2 => Transport::Sse,
+            Self::Ws | Self::WsH2 => Transport::WebSocket,
         }
+    }
+
+    pub(crate) fn http(self) -> Http {
+        match self {
+            Self::PollH2 | Self::LongPollH2 | Self::SseH2 | Self::WsH2 => Http::Two,
+            _ => Http::One,
+        }
+    }
+
+    /// Whether it asks again and again, and is no reader between.
+    pub(crate) fn is_poll(self) -> bool {
+        matches!(self.transport(), Transport::Poll | Transport::LongPoll)
     }
 
     pub(crate) fn sse(self) -> SseForm {
@@ -58,12 +84,16 @@ pub(crate) struct Knobs {
     pub(crate) sse: SseConfig,
     pub(crate) ws: WebSocketConfig,
     pub(crate) buffer_bytes: Option<usize>,
+    /// What the mount's own clients speak,
+    pub(crate) http: Http,
+    /// and whether the host speaks the other too.
+    pub(crate) speaks_both: bool,
 }
 
 impl Knobs {
-    /// The SSE data that a way of reading expects.
+    /// The SSE data that a way of reading expects, and its HTTP.
     pub(crate) fn of(way: Way) -> Self {
-        let mut knobs = Self::default();
+        let mut knobs = Self { http: way.http(), ..Self::default() };
         if way.sse() == SseForm::Envelope {
             knobs.sse.data = Data::Envelope;
         }
@@ -81,6 +111,7 @@ pub(crate) struct Mount {
     pub(crate) host: Host,
     pub(crate) handle: Handle,
     sse: SseForm,
+    http: Http,
 }
 
 impl Mount {
@@ -100,10 +131,11 @@ impl Mount {
             .source(source)
             .uplink(uplink)
             .service();
-        let host = Host::new(service);
+        let is_both = knobs.speaks_both || knobs.http == Http::Two;
+        let host = Host::with(if is_both { Protocol::Auto } else { Protocol::Http1 }, service);
         let host = knobs.buffer_bytes.into_iter().fold(host, Host::buffer_bytes);
         let sse = if knobs.sse.data == Data::Envelope { SseForm::Envelope } else { SseForm::Bare };
-        Self { host, handle, sse }
+        Self { host, handle, sse, http: knobs.http }
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -111,7 +143,7 @@ impl Mount {
     }
 
     pub(crate) fn target_by(&self, dialer: Dialer) -> Target {
-        Target { sse: self.sse, ..Target::new(dialer, "/events") }
+        Target { sse: self.sse, http: self.http, ..Target::new(dialer, "/events") }
     }
 
     /// The same behind faults: `plan` is that of the n-th connection.

@@ -71,7 +71,7 @@ async fn a_filtered_readers_place_moves_past_what_it_does_not_get_and_not_past_w
 /// What a script cannot see, a ping frame of either side, is no substitute for what it can.
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_never_silent_for_longer_than_it_said() {
-    for (way, pings) in forms().filter(|(way, _)| !matches!(way, Way::Poll | Way::LongPoll)) {
+    for (way, pings) in forms().filter(|(way, _)| !way.is_poll()) {
         let what = format!("{way:?}, {pings:?}");
         let mut knobs = Knobs::of(way);
         knobs.sse.pings = pings;
@@ -114,7 +114,7 @@ async fn the_token_of_a_place_is_the_same_on_every_transport_and_places_only_ris
                 let seen = until(&mut reader, "each event", is_event(cursor)).await;
                 let place = reader.place().cursor().expect("it has a place by now").to_owned();
                 // At the end of a page the place is the page's.
-                let at_end = matches!(way, Way::Poll | Way::LongPoll) && Some(cursor) == cursors.last();
+                let at_end = way.is_poll() && Some(cursor) == cursors.last();
                 assert!(place == *cursor || at_end && place > *cursor, "{kind:?}, {way:?}: {seen:?}");
                 assert!(before < place, "{kind:?}, {way:?}");
                 before = place;

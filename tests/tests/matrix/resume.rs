@@ -2,19 +2,30 @@
 
 use realtime_core::{Event, Log, SourceExt};
 use realtime_tests::checker::Vacuity;
-use realtime_tests::client::{Place, Seen, Transport};
+use realtime_tests::client::{Http, Place, Seen, Transport};
 
 use crate::mount::{Knobs, Mount, is_event, is_live, until};
 use crate::world::{ALL, Kind, World};
+
+/// All ordered pairs of transports, each over either HTTP.
+fn pairs() -> impl Iterator<Item = ((Http, Transport), (Http, Transport))> {
+    let all = || Http::ALL.into_iter().flat_map(|http| Transport::ALL.map(|transport| (http, transport)));
+    all().flat_map(move |from| all().map(move |to| (from, to)))
+}
+
+/// A host that speaks both.
+fn either() -> Knobs {
+    Knobs { speaks_both: true, ..Knobs::default() }
+}
 
 /// The token that one transport gave is taken by the other as it stands, and reading goes on behind it.
 #[tokio::test(start_paused = true)]
 async fn a_cursor_of_any_transport_resumes_on_any_other() {
     for kind in [Kind::Log, Kind::TopicSet, Kind::Remote] {
-        for (from, to) in Transport::pairs() {
-            let what = format!("{kind:?}, {from:?} to {to:?}");
+        for ((http, from), (http_to, to)) in pairs() {
+            let what = format!("{kind:?}, {from:?} over {http:?} to {to:?} over {http_to:?}");
             let mut world = World::new(kind, ALL);
-            let mount = Mount::new(world.source.clone(), Knobs::default());
+            let mount = Mount::new(world.source.clone(), Knobs { http, ..either() });
             let mut checker = world.checker();
             world.publish_many(9).await;
             checker.begin(from, &Place::Earliest);
@@ -22,7 +33,7 @@ async fn a_cursor_of_any_transport_resumes_on_any_other() {
             checker.see_all(&until(&mut reader, &what, is_live).await);
             world.publish_many(6).await;
             checker.begin(to, reader.place());
-            let mut reader = reader.resume(to).await;
+            let mut reader = reader.resume_over(http_to, to).await;
             let newest = world.cursors().pop().unwrap();
             checker.see_all(&until(&mut reader, &what, is_event(&newest)).await);
             let least = world.cursors().len();
@@ -39,10 +50,10 @@ async fn a_cursor_of_any_transport_resumes_on_any_other() {
 /// A gap that is owed is said by whichever transport the client comes back on.
 #[tokio::test(start_paused = true)]
 async fn a_gap_is_said_on_any_transport_in_the_same_form() {
-    for (from, to) in Transport::pairs() {
-        let what = format!("{from:?} to {to:?}");
+    for ((http, from), (http_to, to)) in pairs() {
+        let what = format!("{from:?} over {http:?} to {to:?} over {http_to:?}");
         let mut world = World::new(Kind::OneTopic, 4);
-        let mount = Mount::new(world.source.clone(), Knobs::default());
+        let mount = Mount::new(world.source.clone(), Knobs { http, ..either() });
         let mut checker = world.checker();
         world.publish_many(6).await;
         checker.begin(from, &Place::Earliest);
@@ -51,7 +62,7 @@ async fn a_gap_is_said_on_any_transport_in_the_same_form() {
         let place = reader.place().clone();
         world.publish_many(40).await;
         checker.begin(to, &place);
-        let mut reader = reader.resume(to).await;
+        let mut reader = reader.resume_over(http_to, to).await;
         let newest = world.cursors().pop().unwrap();
         let seen = until(&mut reader, &what, is_event(&newest)).await;
         let gap =

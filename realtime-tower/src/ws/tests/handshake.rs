@@ -5,7 +5,7 @@ use http::{
     header::{CONNECTION, SEC_WEBSOCKET_VERSION, UPGRADE},
 };
 
-use crate::ws::handshake::{Handshake, Refusal, check, is_upgrade};
+use crate::ws::handshake::{Handshake, Refusal, check, is_connect, is_upgrade};
 
 const GOOD: &[(&str, &[u8])] = &[
     ("host", b"a.example:8080"),
@@ -50,7 +50,7 @@ impl Ask {
 fn the_sample_key_gets_the_sample_accept() {
     // P-WS-04
     let handshake = Ask::good().check().unwrap();
-    assert_eq!(handshake.accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    assert_eq!(handshake.accept.unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     assert_eq!(handshake.protocol, None);
 }
 
@@ -140,19 +140,56 @@ fn each_header_is_checked() {
 }
 
 #[test]
-fn only_get_over_http_1_1_is_a_handshake() {
+fn only_get_over_http_1_1_and_connect_over_http_2_are_handshakes() {
     let rows = [
         ("P-WS-01", Method::GET, Version::HTTP_11, Ok(())),
         ("P-WS-01", Method::HEAD, Version::HTTP_11, Err(Refusal::Method)),
         ("P-WS-01", Method::POST, Version::HTTP_11, Err(Refusal::Method)),
         ("P-WS-01", Method::CONNECT, Version::HTTP_11, Err(Refusal::Method)),
         ("P-WS-08", Method::GET, Version::HTTP_10, Err(Refusal::HttpVersion)),
-        ("P-WS-08", Method::GET, Version::HTTP_2, Err(Refusal::HttpVersion)),
+        ("P-H2-02", Method::CONNECT, Version::HTTP_2, Ok(())),
+        ("P-H2-02", Method::GET, Version::HTTP_2, Err(Refusal::Method)),
+        ("P-H2-02", Method::CONNECT, Version::HTTP_3, Err(Refusal::HttpVersion)),
     ];
     for (rule, method, version, expected) in rows {
         let ask = Ask { method, version, ..Ask::good() };
         assert_eq!(ask.check().map(|_| ()), expected, "{rule}: {} {:?}", ask.method, ask.version);
     }
+}
+
+#[test]
+fn over_http_2_connect_stands_for_the_upgrade_and_the_key_and_all_else_is_checked() {
+    // P-H2-02
+    use Refusal::{Body, Extensions, Key, Protocol, WebSocketVersion};
+    type Row = (&'static str, &'static [&'static [u8]], Result<bool, Refusal>);
+    let rows: [Row; 11] = [
+        ("upgrade", &[], Ok(true)),
+        ("connection", &[], Ok(true)),
+        ("host", &[], Ok(true)),
+        ("sec-websocket-key", &[], Ok(false)),
+        ("sec-websocket-key", &[b"short"], Err(Key)),
+        ("sec-websocket-key", &[b"dGhlIHNhbXBsZSBub25jZQ==", b"dGhlIHNhbXBsZSBub25jZQ=="], Err(Key)),
+        ("sec-websocket-version", &[], Err(WebSocketVersion)),
+        ("sec-websocket-version", &[b"8"], Err(WebSocketVersion)),
+        ("sec-websocket-extensions", &[b";"], Err(Extensions)),
+        ("sec-websocket-protocol", &[b"a b"], Err(Protocol)),
+        ("content-length", &[b"3"], Err(Body)),
+    ];
+    for (name, lines, expected) in rows {
+        let ask = Ask { method: Method::CONNECT, version: Version::HTTP_2, ..Ask::with(name, lines) };
+        assert_eq!(ask.check().map(|answer| answer.accept.is_some()), expected, "{name}: {lines:?}");
+    }
+    for (protocol, expected) in
+        [(Some("websocket"), true), (Some("WebSocket"), true), (Some("webtransport"), false), (None, false)]
+    {
+        assert_eq!(is_connect(&Method::CONNECT, Version::HTTP_2, protocol), expected, "{protocol:?}");
+        assert!(!is_connect(&Method::GET, Version::HTTP_2, protocol));
+        assert!(!is_connect(&Method::CONNECT, Version::HTTP_11, protocol));
+    }
+    // RFC 9113, section 8.2.2: no header of an upgrade, and so no 426, which must have one.
+    let headers = WebSocketVersion.headers(Version::HTTP_2);
+    assert_eq!(headers, &[(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"))]);
+    assert_eq!(WebSocketVersion.status(Version::HTTP_2), StatusCode::BAD_REQUEST);
 }
 
 #[test]
@@ -206,14 +243,17 @@ fn an_upgrade_is_recognised_even_when_it_will_be_refused() {
 fn a_wrong_version_is_told_the_right_one() {
     // P-WS-03
     let refusal = Ask::with("sec-websocket-version", &[b"8"]).check().unwrap_err();
-    assert_eq!(refusal.status(), StatusCode::UPGRADE_REQUIRED);
+    assert_eq!(refusal.status(Version::HTTP_11), StatusCode::UPGRADE_REQUIRED);
     let headers: Vec<_> =
-        refusal.headers().iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+        refusal.headers(Version::HTTP_11).iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     let expected = [(SEC_WEBSOCKET_VERSION, "13"), (UPGRADE, "websocket"), (CONNECTION, "Upgrade")]
         .map(|(n, v)| (n, HeaderValue::from_static(v)));
     assert_eq!(headers, expected);
     let other = Ask::with("host", &[]).check().unwrap_err();
-    assert_eq!((other.status(), other.headers()), (StatusCode::BAD_REQUEST, &[][..]));
+    assert_eq!(
+        (other.status(Version::HTTP_11), other.headers(Version::HTTP_11)),
+        (StatusCode::BAD_REQUEST, &[][..])
+    );
     assert!(!other.reason().is_empty() && other.reason() != refusal.reason());
 }
 
