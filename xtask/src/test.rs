@@ -29,9 +29,7 @@ fn all(stages: &mut Stages) -> Outcome {
     stages.run("tools", |_| {
         let tools = tools::find_or_install()?;
         // Both are emptied by npm and by us: nothing of an earlier run may speak for this one.
-        for package in ["tests/browser", "realtime-js"] {
-            stage::run(Command::new(&tools.npm).arg("ci").current_dir(root.join(package)))?;
-        }
+        stage::run(Command::new(&tools.npm).arg("ci").current_dir(root.join("tests/browser")))?;
         fs::remove_dir_all(&records).or_else(absent)?;
         fs::create_dir_all(&records)?;
         found = Some(tools);
@@ -75,13 +73,6 @@ fn all(stages: &mut Stages) -> Outcome {
     stages.run("test", |tally| {
         // Every binary runs even if one fails, so that the sum at the end is of all of them.
         stage::run_tests(&mut cargo("test --workspace --all-features --no-fail-fast"), tally)
-    })?;
-    stages.run("client", |tally| {
-        // Checks its types, writes them, and runs its tests; the browser's are among those above.
-        let before = *tally;
-        let mut command = Command::new(&tools.npm);
-        stage::run_tests(command.args(["test", "--silent"]).current_dir(root.join("realtime-js")), tally)?;
-        if *tally == before { Err("realtime-js ran no test".into()) } else { Ok(()) }
     })?;
     stages.run("models", |tally| {
         // In a target directory of their own: the flag would otherwise throw away what `test` has built.
