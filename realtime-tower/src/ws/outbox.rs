@@ -9,13 +9,14 @@ use bytes::{Buf, Bytes};
 use super::io::Io;
 
 /// Frames on their way out.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outbox {
     /// The first stands here and not in a queue: one event at a time then takes no allocation.
     first: Option<Bytes>,
     /// What follows it; empty when there is none.
     rest: VecDeque<Bytes>,
     bytes: usize,
+    frames_max: usize,
     /// Whether the first frame has been written in part: then nothing may come before its rest.
     is_begun: bool,
     /// The newest pong; an older one that has not gone out is not owed any more (RFC 6455, section 5.5.3).
@@ -29,7 +30,31 @@ pub(super) struct Outbox {
 const FRAMES: usize = 64;
 const BYTES: usize = 64 * 1024;
 
+/// The same where a connection is shared. What is written there waits for another task to take it: many replies are to
+/// go at once, or they fall behind what is read.
+const FRAMES_SHARED: usize = 1024;
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self {
+            first: None,
+            rest: VecDeque::new(),
+            bytes: 0,
+            frames_max: FRAMES,
+            is_begun: false,
+            pong: None,
+            is_unflushed: false,
+            is_closed: false,
+        }
+    }
+}
+
 impl Outbox {
+    /// For a connection that is shared.
+    pub(super) fn shared() -> Self {
+        Self { frames_max: FRAMES_SHARED, ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, frame: Bytes) {
         if !self.is_closed {
             self.bytes += frame.len();
@@ -64,7 +89,7 @@ impl Outbox {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        !self.is_closed && self.rest.len() < FRAMES - 1 && self.bytes < BYTES
+        !self.is_closed && self.rest.len() < self.frames_max - 1 && self.bytes < BYTES
     }
 
     /// Whether all there was has gone out.

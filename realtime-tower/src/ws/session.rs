@@ -115,6 +115,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         let limits = InboundLimits { message_bytes_max, fragments_max: config.fragments_max };
         let mut assembler = Assembler::new(limits);
         assembler.feed(&sent);
+        let outbox = if io.is_shared() { Outbox::shared() } else { Outbox::default() };
         Self {
             io,
             assembler,
@@ -122,7 +123,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             since_dry: Pieces::default(),
             messages,
             downlink,
-            outbox: Outbox::default(),
+            outbox,
             mode,
             config,
             phase: Phase::Open,
@@ -133,8 +134,14 @@ impl<F: Feed, U: Uplink> Session<F, U> {
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
-        let mut moved = self.take_in();
-        moved |= self.reply(cx);
+        let mut moved = false;
+        // A handler that answers at once empties what was read, as far as there is room for its replies.
+        while self.take_in() | self.reply(cx) {
+            moved = true;
+            if !self.io.is_shared() {
+                break;
+            }
+        }
         let has_more = self.gather(cx);
         // What was written asks for another turn only where something waited for the room.
         moved |= self.write(cx)? && has_more;
@@ -163,7 +170,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         if self.phase == Phase::Open && !self.is_dry && !self.may_read_ahead() {
             return Ok(Turn::Rested);
         }
-        let mut turn = Turn::Rested;
+        let (mut turn, mut gulp) = (Turn::Rested, 0);
         // Of a stream that others share, all crumbs at once: each waits at their cost.
         for _ in 0..if self.io.is_shared() { PIECES_MAX } else { 1 } {
             let Self { io, assembler, phase, .. } = self;
@@ -182,9 +189,10 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                     self.since_dry.bytes += bytes;
                     self.since_dry.count += 1;
                     turn = Turn::Moved;
+                    gulp += bytes;
                 }
             }
-            if self.assembler.waiting_bytes() >= GULP_BYTES {
+            if gulp >= GULP_BYTES {
                 break;
             }
         }

@@ -6,6 +6,7 @@
 mod bad_input;
 mod cors;
 mod fuzz;
+mod h2;
 mod http_caching;
 mod http_methods;
 mod http_safety;

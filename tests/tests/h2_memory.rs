@@ -1,0 +1,120 @@
+//! what one peer makes the server hold that opens every stream it may over one HTTP/2 connection, and reads nothing.
+//!
+//! A test of its own, and alone in its process: it counts every byte that is allocated.
+
+use std::alloc::System;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Version};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use realtime_core::{Event, Keep, Log, TopicSet};
+use realtime_tests::rules::case_async;
+use realtime_tower::builder;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use tokio::io::duplex;
+use tokio::time::sleep;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// More than `serve` allows, twice over: what hyper allows by itself.
+const STREAMS: usize = 200;
+
+/// What one peer may hold.
+const BYTES_MAX: isize = 8 * 1024 * 1024;
+
+/// Events whose bytes are far more than anybody may hold, half of them larger than a whole send buffer.
+const EVENTS: usize = 200;
+
+fn log() -> Log {
+    let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(EVENTS)).build();
+    for n in 0..EVENTS {
+        let bytes = if n % 2 == 0 { 100 } else { 100_000 };
+        let event = Event::text("tick", "x".repeat(bytes)).expect("an event");
+        log.publish(event).expect("open");
+    }
+    log
+}
+
+/// A server with the bounds of `realtime_axum::serve`, but for the streams, of which it allows as many as are asked for.
+fn host() -> auto::Builder<TokioExecutor> {
+    let config = realtime_axum::ServeConfig::default();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http2()
+        .enable_connect_protocol()
+        .max_concurrent_streams(STREAMS as u32)
+        .max_send_buf_size(config.h2_send_bytes_max);
+    builder
+}
+
+/// Bytes that the server holds for so many streams, half WebSockets and half event streams, whose peer grants them this
+/// window and then reads nothing more.
+async fn held(log: &Log, streams: usize, window: u32) -> isize {
+    let (ours, theirs) = duplex(64 * 1024);
+    let (service, handle) = builder().source(log.clone()).service();
+    let service = TowerToHyperService::new(service);
+    let server = tokio::spawn(async move {
+        let _ = host().serve_connection_with_upgrades(TokioIo::new(theirs), service).await;
+    });
+    let mut client = ::h2::client::Builder::new();
+    client.initial_window_size(window).initial_connection_window_size(i32::MAX as u32);
+    let (sender, mut connection) = client.handshake::<_, Bytes>(ours).await.expect("HTTP/2");
+    // Driven by hand: it reads no more when it is not polled.
+    tokio::select! {
+        _ = &mut connection => panic!("it goes on"),
+        () = async {
+            while !sender.is_extended_connect_protocol_enabled() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        } => {}
+    }
+    let mut kept = Vec::new();
+    let region = Region::new(ALLOCATOR);
+    for n in 0..streams {
+        let request = if n % 2 == 0 {
+            Request::get("https://realtime.test/?offset=-1").header("accept", "text/event-stream")
+        } else {
+            Request::builder()
+                .method(Method::CONNECT)
+                .version(Version::HTTP_2)
+                .uri("https://realtime.test/?offset=-1")
+                .extension(::h2::ext::Protocol::from_static("websocket"))
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-protocol", "realtime.v1")
+        };
+        let mut sender = sender.clone();
+        kept.push(sender.send_request(request.body(()).expect("a request"), n % 2 == 0).expect("sent"));
+    }
+    // The requests leave; what comes is not read from here on, while all that can be written is.
+    assert!(futures_util::poll!(&mut connection).is_pending());
+    sleep(Duration::from_secs(5)).await;
+    eprintln!("{:?}", handle.stats());
+    let readers: u64 = handle.stats().transports.iter().map(|(_, stats)| stats.requests).sum();
+    assert_eq!(readers, streams as u64, "every stream is there");
+    let change = region.change();
+    let held = change.bytes_allocated as isize - change.bytes_deallocated as isize;
+    server.abort();
+    let _ = server.await;
+    drop((kept, connection));
+    held
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_reads_nothing_on_two_hundred_streams_holds_less_than_its_bound() {
+    let log = log();
+    // Every encoding is there before anything is counted: those are the log's, whoever reads.
+    held(&log, 2, 1 << 30).await;
+    for (what, window) in
+        [("no window at all", 0), ("a window of 1 GiB, and a socket that is not read", 1 << 30)]
+    {
+        case_async("P-H2-06", &format!("200 stalled streams by {what} hold at most 8 MiB"), async {
+            let held = held(&log, STREAMS, window).await;
+            assert!((1..=BYTES_MAX).contains(&held), "{what}: {held} bytes");
+        })
+        .await;
+    }
+}
