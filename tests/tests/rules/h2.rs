@@ -541,8 +541,7 @@ async fn a_burst_of_tiny_messages_is_taken_in() {
             .version(Version::HTTP_2)
             .uri("https://realtime.test/deaf")
             .extension(Protocol::from_static("websocket"))
-            .header(VERSION.0, VERSION.1)
-            .header(V1.0, V1.1);
+            .header(VERSION.0, VERSION.1);
         let (answer, mut up) = two.send(request.body(()).expect("a request"), false).await;
         let mut down = Down { stream: answer.await.expect("an answer").into_body(), seen: BytesMut::new() };
         let text = format!("\"{}\"", "x".repeat(30_000));
