@@ -13,10 +13,10 @@ const ARGS = [
   "--disable-sync",
 ];
 
-export function launch() {
+export function launch(more = []) {
   const executablePath = process.env.REALTIME_CHROMIUM;
   if (!executablePath) throw new Error("REALTIME_CHROMIUM names no browser");
-  return chromium.launch({ executablePath, args: ARGS });
+  return chromium.launch({ executablePath, args: [...ARGS, ...more] });
 }
 
 export function check(holds, what) {
