@@ -68,9 +68,20 @@ impl Two {
 
     /// A WebSocket, or the refusal's status and headers.
     async fn connect(&mut self, protocol: Option<&'static str>, headers: &[(&str, &str)]) -> Answer {
+        self.connect_at("/events", protocol, headers).await
+    }
+
+    async fn connect_at(
+        &mut self,
+        path: &str,
+        protocol: Option<&'static str>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
         let mut request = Request::builder().method(Method::CONNECT).version(Version::HTTP_2);
         request = match protocol {
-            Some(name) => request.uri("https://realtime.test/events").extension(Protocol::from_static(name)),
+            Some(name) => {
+                request.uri(format!("https://realtime.test{path}")).extension(Protocol::from_static(name))
+            }
             None => request.uri("realtime.test:443"),
         };
         for (name, value) in headers {
@@ -206,17 +217,24 @@ impl Drop for Served {
 impl Served {
     /// What is sent to `/events` is sent back, to `/deaf` never answered.
     fn new(log: &Log, config: ServeConfig) -> Self {
+        let (mount, handle) = realtime_axum::mount().build();
+        Self::of(Self::router(log, &mount), handle, config)
+    }
+
+    fn router(log: &Log, mount: &realtime_axum::Mount) -> Router {
         async fn echo(State(log): State<Log>, rt: Realtime) -> axum::response::Response {
             rt.serve(log).on_message(|message: Inbound| ready(message.json::<serde_json::Value>())).await
         }
         async fn deaf(State(log): State<Log>, rt: Realtime) -> axum::response::Response {
             rt.serve(log).on_message(|_: Inbound| std::future::pending::<()>()).await
         }
-        let (mount, handle) = realtime_axum::mount().build();
-        let router = Router::new()
+        Router::new()
             .route("/events", mount.route(echo))
             .route("/deaf", mount.route(deaf))
-            .with_state(log.clone());
+            .with_state(log.clone())
+    }
+
+    fn of(router: Router, handle: Handle, config: ServeConfig) -> Self {
         let (doors, connections) = mpsc::unbounded_channel();
         let server = realtime_axum::serve(Memory(connections), router, handle.clone()).config(config);
         let running = tokio::spawn(async move { server.await });
@@ -481,6 +499,40 @@ async fn headers_of_a_connection_have_no_place_in_http_2() {
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_way_of_mounting_lets_connect_through_and_a_layer_takes_no_tunnel_of_others() {
+    let log = log();
+    let (layer, handle) = realtime_tower::builder().source(log.clone()).layer();
+    // A success would open the tunnel.
+    let page = axum::routing::any(async || StatusCode::IM_A_TEAPOT);
+    let nested = Router::new().route("/in", realtime_axum::source(log.clone()));
+    let router = Router::new()
+        .route("/events", page.layer(layer))
+        .route_service("/service", realtime_tower::Realtime::new(log.clone()))
+        .route("/source", realtime_axum::source(log.clone()))
+        .nest("/nested", nested);
+    let served = Served::of(router, handle, ServeConfig::default());
+    let mut two = Two::on(served.knock()).await;
+    for path in ["/events", "/service", "/source", "/nested/in"] {
+        case_async("P-H2-02", &format!("{path} is reached by CONNECT"), async {
+            let mut answer = two.connect_at(path, Some("websocket"), &[VERSION, V1]).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.text("sec-websocket-protocol")),
+                (200, Some("realtime.v1"))
+            );
+            answer.down.until("$live").await.expect("it goes on");
+        })
+        .await;
+    }
+    case_async("P-H2-03", "another tunnel reaches the service inside of a layer, with a cursor too", async {
+        for path in ["/events", "/events?offset=now"] {
+            let answer = two.connect_at(path, Some("morse"), &[("accept", "text/event-stream")]).await;
+            assert_eq!(answer.status, StatusCode::IM_A_TEAPOT, "{path}");
+        }
+    })
+    .await;
+}
+
 /// As many DATA frames as messages; what h2 allows to wait is some 2,000 of them.
 const BURST: u32 = 10_000;
 
@@ -507,15 +559,8 @@ async fn a_burst_of_tiny_messages_is_taken_in() {
             let served = Served::new(&log, ServeConfig::default());
             let mut two = Two::on(served.knock()).await;
             let mut other = two.stream().await;
-            let request = Request::builder()
-                .method(Method::CONNECT)
-                .version(Version::HTTP_2)
-                .uri("https://realtime.test/deaf")
-                .extension(Protocol::from_static("websocket"))
-                .header(VERSION.0, VERSION.1);
-            let (answer, mut up) = two.send(request.body(()).expect("a request"), false).await;
-            let mut down =
-                Down { stream: answer.await.expect("an answer").into_body(), seen: BytesMut::new() };
+            let Answer { mut up, mut down, .. } =
+                two.connect_at("/deaf", Some("websocket"), &[VERSION]).await;
             for n in 0..BURST {
                 up.send_data(masked(0x81, n.to_string()).into(), false).expect("the stream is open");
             }
@@ -536,14 +581,7 @@ async fn a_burst_of_tiny_messages_is_taken_in() {
         let (io, link) = Faulty::new(served.knock(), Plan::default());
         let mut two = Two::on(Box::new(io) as Conn).await;
         let mut other = two.stream().await;
-        let request = Request::builder()
-            .method(Method::CONNECT)
-            .version(Version::HTTP_2)
-            .uri("https://realtime.test/deaf")
-            .extension(Protocol::from_static("websocket"))
-            .header(VERSION.0, VERSION.1);
-        let (answer, mut up) = two.send(request.body(()).expect("a request"), false).await;
-        let mut down = Down { stream: answer.await.expect("an answer").into_body(), seen: BytesMut::new() };
+        let Answer { mut up, mut down, .. } = two.connect_at("/deaf", Some("websocket"), &[VERSION]).await;
         let text = format!("\"{}\"", "x".repeat(30_000));
         let mut frame = vec![0x81, 0x80 | 126];
         frame.extend((text.len() as u16).to_be_bytes());
@@ -569,7 +607,7 @@ async fn a_burst_of_tiny_messages_is_taken_in() {
 async fn a_peer_that_grants_no_window_is_given_up_and_holds_up_nobody() {
     case_async(
         "P-H2-06",
-        "a WebSocket without a window ends at its write deadline; the connection goes on",
+        "WebSockets without a window end at their write deadline, and others are served",
         async {
             let log = log();
             let served = Served::new(&log, ServeConfig::default());
@@ -577,10 +615,8 @@ async fn a_peer_that_grants_no_window_is_given_up_and_holds_up_nobody() {
             builder.initial_window_size(0);
             let mut two = Two::by(&builder, served.knock()).await;
             let stalled = two.connect(Some("websocket"), &[VERSION, V1]).await;
-            let mut other = two.connect(Some("websocket"), &[VERSION, V1]).await;
+            let other = two.connect(Some("websocket"), &[VERSION, V1]).await;
             assert_eq!(served.readers(), 2);
-            // By hand, as much as one wants to read.
-            other.down.stream.flow_control();
             for n in 1..=2_000 {
                 log.publish(tick(n)).expect("open");
             }
