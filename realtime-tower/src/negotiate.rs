@@ -121,6 +121,7 @@ struct Range {
     ty: Box<str>,
     subtype: Box<str>,
     q: u16,
+    /// All but the weight, which most ranges alone have.
     params: Vec<(Box<str>, Box<str>)>,
 }
 
@@ -159,6 +160,7 @@ impl Accept {
                         .map_or(1000, |(_, q)| weight(q.as_str())),
                     params: range
                         .params()
+                        .filter(|(name, _)| !name.as_str().eq_ignore_ascii_case("q"))
                         .take(PARAMS_MAX)
                         .map(|(name, value)| {
                             (name.as_str().to_ascii_lowercase().into(), value.unquoted_str().into())
@@ -265,7 +267,9 @@ mod tests {
             ("text/event-stream, text/plain;data=envelope", None),
             ("text/*;data=envelope", None),
             ("text/event-stream;data", None),
+            ("text/event-stream;q=1;a=1;b=2;c=3;data=envelope", Some("envelope")),
             ("text/event-stream;a=1;b=2;c=3;d=4;data=envelope", None),
+            ("text/event-stream;data=envelope;q=0", None),
         ] {
             assert_eq!(accept(line).param("text", "event-stream", "data"), data, "{line}");
         }
