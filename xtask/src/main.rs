@@ -5,6 +5,7 @@
 //!                    +-- stage   run one command, timed, its test results added up
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
 //!      ---- bench        what a delivery costs, beside axum's own
+//!      ---- autobahn     the Autobahn test suite, its results kept by `results`
 //! ```
 //!
 //! A command is a module with `pub(crate) fn run() -> ExitCode`, which says itself why it failed, and a line in
@@ -12,8 +13,10 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to whoever called it")]
 
+mod autobahn;
 mod bench;
 mod place;
+mod results;
 mod rules;
 mod stage;
 mod test;
@@ -29,7 +32,10 @@ usage: cargo xtask <command>
 
   test    find or install what the tests need, then format, clippy, every test, of the
           client in JavaScript too, the models, the documentation, and the table of rules
-  bench   what a delivery costs the server, beside axum's own (--help tells more)";
+  bench   what a delivery costs the server, beside axum's own (--help tells more)
+  autobahn [--record]
+          the Autobahn test suite against our WebSocket, over HTTP/1.1 and HTTP/2: needs a
+          Python 2.7; --record keeps the result in tests/RESULTS.md";
 
 fn main() -> ExitCode {
     match command() {
@@ -56,8 +62,9 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
             Short('h') | Long("help") => return Ok(None),
             Value(name) if command.is_none() => match name.to_str() {
                 Some("test") => command = Some(test::run),
-                // What follows is the bench's own.
+                // What follows is the command's own.
                 Some("bench") => return Ok(Some(bench::run)),
+                Some("autobahn") => return Ok(Some(autobahn::run)),
                 _ => return Err(format!("there is no command {name:?}").into()),
             },
             other => return Err(other.unexpected().into()),

@@ -1,4 +1,4 @@
-//! What is to be written: whole frames, a pong between them, and nothing behind a Close.
+//! What is to be written: whole frames, pongs between them, and nothing behind a Close.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,14 +17,27 @@ pub(super) struct Outbox {
     rest: VecDeque<Bytes>,
     bytes: usize,
     frames_max: usize,
-    /// Whether the first frame has been written in part: then nothing may come before its rest.
-    is_begun: bool,
-    /// The newest pong; an older one that has not gone out is not owed any more (RFC 6455, section 5.5.3).
-    pong: Option<Bytes>,
+    /// What has been written in part: then nothing may come before its rest.
+    begun: Begun,
+    /// They go before all frames that have not begun.
+    pongs: VecDeque<Bytes>,
     /// What was written is still to be flushed: a TLS connection may hold it back till then.
     is_unflushed: bool,
     is_closed: bool,
 }
+
+/// What has been written in part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begun {
+    Nothing,
+    /// The first frame.
+    Frame,
+    /// The first pong.
+    Pong,
+}
+
+/// Pongs that wait, 2 KiB of them. To a peer that takes none and sends more pings the newest is owed (RFC 6455, section 5.5.3).
+const PONGS_MAX: usize = 16;
 
 /// Frames and bytes that are gathered before anything more is asked for.
 const FRAMES: usize = 64;
@@ -41,8 +54,8 @@ impl Default for Outbox {
             rest: VecDeque::new(),
             bytes: 0,
             frames_max: FRAMES,
-            is_begun: false,
-            pong: None,
+            begun: Begun::Nothing,
+            pongs: VecDeque::new(),
             is_unflushed: false,
             is_closed: false,
         }
@@ -66,9 +79,14 @@ impl Outbox {
     }
 
     pub(super) fn pong(&mut self, frame: Bytes) {
-        if !self.is_closed {
-            self.pong = Some(frame);
+        if self.is_closed {
+            return;
         }
+        if self.pongs.len() == PONGS_MAX {
+            self.bytes -= self.pongs.pop_back().map_or(0, |older| older.len());
+        }
+        self.bytes += frame.len();
+        self.pongs.push_back(frame);
     }
 
     /// A Close: what waits before it still goes out, nothing after it does.
@@ -80,10 +98,10 @@ impl Outbox {
     /// A Close at once: what waits is dropped, but for the rest of a frame that has begun.
     pub(super) fn close_now(&mut self, frame: Bytes) {
         if !self.is_closed {
-            self.first.take_if(|_| !self.is_begun);
+            self.first.take_if(|_| self.begun != Begun::Frame);
             self.rest.clear();
-            self.pong = None;
-            self.bytes = self.first.as_ref().map_or(0, Bytes::len);
+            self.pongs.truncate(usize::from(self.begun == Begun::Pong));
+            self.bytes = self.first.iter().chain(&self.pongs).map(Bytes::len).sum();
             self.close(frame);
         }
     }
@@ -98,7 +116,7 @@ impl Outbox {
     }
 
     fn has_frames(&self) -> bool {
-        self.first.is_some() || self.pong.is_some()
+        self.first.is_some() || !self.pongs.is_empty()
     }
 
     /// Writes all there is, and flushes it. Returns the bytes that went out before it had to wait, or all of them.
@@ -109,13 +127,15 @@ impl Outbox {
         wrote: &mut usize,
     ) -> Poll<io::Result<()>> {
         while self.has_frames() {
-            if let Some(pong) = self.pong.take_if(|_| !self.is_begun) {
-                self.bytes += pong.len();
-                if let Some(first) = self.first.replace(pong) {
-                    self.rest.push_front(first);
+            let frames = self.first.iter().chain(&self.rest);
+            let written = match (self.pongs.is_empty(), self.begun) {
+                (true, _) => ready!(io.poll_write(cx, frames))?,
+                (false, Begun::Frame) => {
+                    let begun = self.first.iter().chain(&self.pongs).chain(&self.rest);
+                    ready!(io.poll_write(cx, begun))?
                 }
-            }
-            let written = ready!(io.poll_write(cx, self.first.iter().chain(&self.rest)))?;
+                (false, _) => ready!(io.poll_write(cx, self.pongs.iter().chain(frames)))?,
+            };
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -124,7 +144,7 @@ impl Outbox {
             self.took(written);
         }
         // An idle connection holds no buffer.
-        self.rest = VecDeque::new();
+        (self.rest, self.pongs) = (VecDeque::new(), VecDeque::new());
         ready!(io.poll_flush(cx))?;
         self.is_unflushed = false;
         Poll::Ready(Ok(()))
@@ -132,15 +152,24 @@ impl Outbox {
 
     fn took(&mut self, mut written: usize) {
         self.bytes -= written;
-        while let Some(first) = &mut self.first {
-            if written < first.len() {
-                first.advance(written);
-                self.is_begun |= written > 0;
+        loop {
+            let is_pong = self.begun != Begun::Frame && !self.pongs.is_empty();
+            let front = if is_pong { self.pongs.front_mut() } else { self.first.as_mut() };
+            let Some(front) = front else { return };
+            if written < front.len() {
+                front.advance(written);
+                if written > 0 {
+                    self.begun = if is_pong { Begun::Pong } else { Begun::Frame };
+                }
                 return;
             }
-            written -= first.len();
-            self.first = self.rest.pop_front();
-            self.is_begun = false;
+            written -= front.len();
+            if is_pong {
+                self.pongs.pop_front();
+            } else {
+                self.first = self.rest.pop_front();
+            }
+            self.begun = Begun::Nothing;
         }
     }
 }

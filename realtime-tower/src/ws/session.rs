@@ -74,7 +74,10 @@ enum Phase {
     Open,
     /// Our Close is on its way; the peer's is awaited, and what else it sends is not looked at.
     Closing,
-    /// The peer broke the framing: our Close is on its way, and no answer to it could be read (RFC 6455, section 7.1.7).
+    /// The peer broke the framing, which this code says. What it sent whole before that is answered, for a while; then comes
+    /// our Close.
+    Broken(u16),
+    /// Our Close behind it is on its way, and no answer to it could be read (RFC 6455, section 7.1.7).
     Failing,
     /// Our direction has ended behind that Close. What the peer still sends is read and dropped until it ends its own, for
     /// a connection that is closed over unread bytes may lose the Close (section 7.1.1).
@@ -142,6 +145,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 break;
             }
         }
+        moved |= self.fail(cx);
         let has_more = self.gather(cx);
         // What was written asks for another turn only where something waited for the room.
         moved |= self.write(cx)? && has_more;
@@ -236,13 +240,32 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                 Err(Violation { code, reason }) => {
                     let span = self.downlink.permit().span();
                     span.in_scope(|| tracing::debug!(code, reason, "a client broke the protocol"));
-                    self.refuse(code);
-                    self.phase = Phase::Failing;
+                    self.broken(code);
                 }
             }
             moved = true;
         }
         moved
+    }
+
+    fn broken(&mut self, code: u16) {
+        let is_open = self.phase == Phase::Open;
+        self.phase = if is_open { Phase::Broken(code) } else { Phase::Failing };
+        if is_open {
+            self.deadline.restart(self.config.close_wait);
+        }
+    }
+
+    /// Closes behind the last answer to who broke the framing, or when the handler has taken too long.
+    fn fail(&mut self, cx: &mut Context<'_>) -> bool {
+        let Phase::Broken(code) = self.phase else { return false };
+        if !self.messages.is_empty() && self.deadline.poll_due(cx).is_pending() {
+            return false;
+        }
+        self.refuse(code);
+        self.phase = Phase::Failing;
+        self.deadline.restart(self.config.close_wait);
+        true
     }
 
     fn take(&mut self, item: Item) {
@@ -290,7 +313,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
     /// that has begun goes on all the same: it may hold what others wait for. Behind a Close nobody is answered.
     fn reply(&mut self, cx: &mut Context<'_>) -> bool {
         let mut moved = false;
-        while self.phase != Phase::Open || self.outbox.has_room() {
+        while !self.answers() || self.outbox.has_room() {
             let Poll::Ready(reply) = self.messages.poll_reply(cx) else { return moved };
             if let Some(frame) = reply {
                 self.outbox.push(frame);
@@ -300,6 +323,10 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         }
         self.messages.go_on(cx);
         moved
+    }
+
+    fn answers(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Broken(_))
     }
 
     /// Takes what the downlink has, as long as the outbox has room. Whether there may be more.

@@ -55,7 +55,10 @@ pub(super) fn translated<B>(mut request: Request<B>) -> Request<B> {
 }
 
 /// Asks for a WebSocket by extended CONNECT: the answer, and the stream if it was 200.
-pub(super) async fn connect(
+///
+/// # Errors
+/// The connection was cut before there was an answer.
+pub async fn connect(
     dialer: &Dialer,
     request: Request<()>,
 ) -> Result<(Response<Bytes>, Option<Stream>), Over> {
@@ -98,7 +101,7 @@ where
 
 /// A WebSocket's stream, with the connection that it is a part of.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub struct Stream {
     io: TokioIo<Upgraded>,
     _sender: Sender,
     _driver: Driver,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Request;
+use realtime_tests::client::h2;
 use realtime_tests::host::TcpHost;
 use realtime_tests::rules::{case_async, twin_async};
 
@@ -17,6 +19,17 @@ pub(crate) enum Mode {
 
 pub(crate) const BOTH: [Mode; 2] = [Mode::V1, Mode::Bare];
 
+/// How it is opened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Opening {
+    /// HTTP/1.1.
+    Upgrade,
+    /// HTTP/2 (RFC 8441).
+    Connect,
+}
+
+const OPENINGS: [Opening; 2] = [Opening::Upgrade, Opening::Connect];
+
 impl Mode {
     pub(crate) fn lines(self, path: &str) -> Lines {
         if self == Self::V1 { Lines::v1(path) } else { Lines::upgrade(path) }
@@ -24,8 +37,24 @@ impl Mode {
 
     /// Opens, and reads what opens the stream.
     pub(crate) async fn open(self, mount: &Mount) -> Raw {
-        let (status, mut raw) = mount.shaken(&self.lines("/events")).await;
-        assert_eq!(status, 101);
+        self.opened(Opening::Upgrade, mount).await
+    }
+
+    async fn opened(self, opening: Opening, mount: &Mount) -> Raw {
+        let mut raw = if opening == Opening::Upgrade {
+            let (status, raw) = mount.shaken(&self.lines("/events")).await;
+            assert_eq!(status, 101);
+            raw
+        } else {
+            let mut request = Request::get("/events").header("sec-websocket-version", "13");
+            if self == Self::V1 {
+                request = request.header("sec-websocket-protocol", "realtime.v1");
+            }
+            let request = request.body(()).expect("a request");
+            let (answer, stream) = h2::connect(&mount.host.dialer(), request).await.expect("an answer");
+            assert_eq!(answer.status(), 200);
+            Raw::over(stream.expect("200 has a stream"))
+        };
         if self == Self::V1 {
             for name in ["$open", "$live"] {
                 let frame = raw.frame().await.expect("a control");
@@ -40,6 +69,8 @@ impl Mode {
 enum Then {
     /// The server closes with this code, and answers nothing else.
     Closes(u16),
+    /// It echoes this text, and then closes with this code.
+    SaysAndCloses(&'static str, u16),
     /// It goes on: a message is echoed, and no close was sent.
     GoesOn,
     /// A pong with this payload, and it goes on.
@@ -48,23 +79,23 @@ enum Then {
     Says(&'static str),
 }
 
-use Then::{Closes, GoesOn, Pongs, Says};
+use Then::{Closes, GoesOn, Pongs, Says, SaysAndCloses};
 
-/// Puts each to the server in both modes: what closes is a case, what does not is a twin.
+/// Puts each to the server in both modes over both protocols: what closes is a case, what does not is a twin.
 async fn check(rule: &str, table: Vec<(&str, Vec<u8>, Then)>) {
     for (what, bytes, then) in table {
         let says = async {
-            for mode in BOTH {
+            for (mode, opening) in BOTH.into_iter().flat_map(|mode| OPENINGS.map(|opening| (mode, opening))) {
                 let mount = Mount::new();
-                let mut raw = mode.open(&mount).await;
+                let mut raw = mode.opened(opening, &mount).await;
                 raw.send(&bytes).await;
-                judge(&mut raw, mode, what, &then).await;
+                judge(&mut raw, mode, &format!("{what}, by {opening:?}"), &then).await;
                 drop(raw);
                 mount.host.all_gone().await;
-                assert_eq!(mount.readers(), 0, "{what}");
+                assert_eq!(mount.readers(), 0, "{what}, by {opening:?}");
             }
         };
-        if matches!(then, Closes(_)) {
+        if matches!(then, Closes(_) | SaysAndCloses(..)) {
             case_async(rule, what, says).await;
         } else {
             twin_async(rule, what, says).await;
@@ -73,30 +104,31 @@ async fn check(rule: &str, table: Vec<(&str, Vec<u8>, Then)>) {
 }
 
 async fn judge(raw: &mut Raw, mode: Mode, what: &str, then: &Then) {
-    let expected = match then {
-        Closes(code) => {
-            let frame = raw.frame().await.unwrap_or_else(|| panic!("{what} in {mode:?}: no Close"));
-            assert_eq!(frame.close().map(|(code, _)| code), Some(*code), "{what} in {mode:?}");
-            raw.send(close(*code, "")).await;
-            assert_eq!(raw.rest().await, "", "{what} in {mode:?}: nothing follows a Close");
-            return;
-        }
-        GoesOn => None,
-        Pongs(payload) => Some((0x8A, payload.to_vec())),
-        Says(text) => Some((0x81, text.as_bytes().to_vec())),
-    };
-    if let Some((first, payload)) = expected {
-        let frame = said(raw).await;
-        assert_eq!(frame.first, first, "{what} in {mode:?}: {frame:?}");
-        if first == 0x8A || mode == Mode::Bare {
-            assert_eq!(frame.payload, payload, "{what} in {mode:?}");
-        } else {
-            // The bare text is no envelope: it reached the handler's door whole, and was answered there.
-            assert!(frame.text().contains("$reply"), "{what} in {mode:?}: {frame:?}");
-        }
+    match then {
+        Pongs(payload) => hears(raw, mode, what, 0x8A, payload).await,
+        Says(text) | SaysAndCloses(text, _) => hears(raw, mode, what, 0x81, text.as_bytes()).await,
+        Closes(_) | GoesOn => {}
+    }
+    if let Closes(code) | SaysAndCloses(_, code) = then {
+        let frame = raw.frame().await.unwrap_or_else(|| panic!("{what} in {mode:?}: no Close"));
+        assert_eq!(frame.close().map(|(code, _)| code), Some(*code), "{what} in {mode:?}: {frame:?}");
+        raw.send(close(*code, "")).await;
+        assert_eq!(raw.rest().await, "", "{what} in {mode:?}: nothing follows a Close");
+        return;
     }
     raw.send(frame(0x89, "still there?")).await;
     assert_eq!(said(raw).await, Frame { first: 0x8A, payload: "still there?".into() }, "{what} in {mode:?}");
+}
+
+async fn hears(raw: &mut Raw, mode: Mode, what: &str, first: u8, payload: &[u8]) {
+    let frame = said(raw).await;
+    assert_eq!(frame.first, first, "{what} in {mode:?}: {frame:?}");
+    if first == 0x8A || mode == Mode::Bare {
+        assert_eq!(frame.payload, payload, "{what} in {mode:?}");
+    } else {
+        // The bare text is no envelope: it reached the handler's door whole, and was answered there.
+        assert!(frame.text().contains("$reply"), "{what} in {mode:?}: {frame:?}");
+    }
 }
 
 /// The next frame that is no heartbeat.
@@ -161,6 +193,16 @@ async fn a_head_is_exact() {
         ("2^32 bytes, announced", frame_of_length(0x82, 127, 1 << 32, b""), Closes(1009)),
         ("2^63-1 bytes, announced", frame_of_length(0x82, 127, (1 << 63) - 1, b""), Closes(1009)),
         ("125 as one byte", frame(0x89, [b'x'; 125]), Pongs(&[b'x'; 125])),
+        (
+            "RSV2 behind a whole message",
+            [frame(0x81, "hello"), frame(0xA1, "x")].concat(),
+            SaysAndCloses("hello", 1002),
+        ),
+        (
+            "a reserved opcode behind a whole message, with a ping to follow",
+            [frame(0x81, "hello"), frame(0x85, "x"), frame(0x89, "")].concat(),
+            SaysAndCloses("hello", 1002),
+        ),
     ];
     for opcode in (0x3..=0x7).chain(0xB..=0xF) {
         table.push(("a reserved opcode", frame(0x80 | opcode, "x"), Closes(1002)));
@@ -191,6 +233,11 @@ async fn fragments_keep_their_order() {
             ("a continuation of nothing", parts(&[(0x80, "a")]), Closes(1002)),
             ("the start of a continuation of nothing", parts(&[(0x00, "a")]), Closes(1002)),
             ("a continuation behind the last", parts(&[(0x81, "a"), (0x80, "b")]).split_off(7), Closes(1002)),
+            (
+                "a continuation of nothing behind a message in fragments",
+                parts(&[(0x01, "hel"), (0x80, "lo"), (0x00, "a"), (0x80, "b")]),
+                SaysAndCloses("hello", 1002),
+            ),
             ("a fragmented ping", parts(&[(0x09, "a")]), Closes(1002)),
             ("fragments", parts(&[(0x01, "he"), (0x00, "ll"), (0x80, "o")]), Says("hello")),
             ("empty fragments", parts(&[(0x01, ""), (0x00, "hello"), (0x00, ""), (0x80, "")]), Says("hello")),
@@ -269,15 +316,19 @@ async fn a_control_is_short_and_whole() {
         }
     })
     .await;
-    twin_async("P-WF-04", "of pings that came together the newest is answered", async {
-        let mut raw = Mode::Bare.open(&Mount::new()).await;
-        raw.send([frame(0x89, "old"), frame(0x89, "new")].concat()).await;
-        let mut pongs = Vec::new();
-        while pongs.last().is_none_or(|last| last != "new") {
-            pongs.push(said(&mut raw).await.text().to_owned());
-        }
-        assert!(pongs.len() <= 2, "{pongs:?}");
-    })
+    twin_async(
+        "P-WF-04",
+        "of pings that came together each is answered, in order, by who can take it",
+        async {
+            for opening in OPENINGS {
+                let mut raw = Mode::Bare.opened(opening, &Mount::new()).await;
+                raw.send((0..10).flat_map(|n| frame(0x89, format!("{n}"))).collect::<Vec<_>>()).await;
+                for n in 0..10 {
+                    assert_eq!(said(&mut raw).await, Frame { first: 0x8A, payload: format!("{n}").into() });
+                }
+            }
+        },
+    )
     .await;
 }
 

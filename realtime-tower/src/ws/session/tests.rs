@@ -93,6 +93,42 @@ async fn what_was_sent_before_a_close_is_handled() {
     assert_eq!(done.load(Ordering::Relaxed), 2);
 }
 
+/// RFC 6455, section 7.1.7: what comes behind the broken frame is not looked at; what came whole before it is.
+#[tokio::test(start_paused = true)]
+async fn what_was_sent_before_a_broken_frame_is_answered_first_and_for_a_while() {
+    let broken = [frame(TEXT, "a"), frame(0xF1, "x"), frame(TEXT, "b")].concat();
+    for is_answered in [true, false] {
+        let (uplink, go, done) = held();
+        let (mut session, mut peer, script) = session(uplink, Mode::Bare, 1 << 16);
+        peer.write_all(&broken).await.unwrap();
+        let start = Instant::now();
+        let session = tokio::spawn(async move { poll_fn(|cx| session.poll_over(cx)).await });
+        yield_now().await;
+        script.send(events(1..=1)).unwrap();
+        let mut go = Some(go);
+        if is_answered {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            go.take().unwrap().send(()).unwrap();
+        }
+        let mut said = Vec::new();
+        peer.read_to_end(&mut said).await.unwrap();
+        let reply: &[u8] = if is_answered { &[0x81, 4, b'd', b'o', b'n', b'e'] } else { &[] };
+        assert_eq!(said[..reply.len()], *reply);
+        let [first, length, code @ ..] = &said[reply.len()..] else { panic!("no Close: {said:?}") };
+        assert_eq!(
+            (*first, usize::from(*length)),
+            (CLOSE, code.len()),
+            "no event, no second answer: {said:?}"
+        );
+        assert_eq!(code[..2], 1002_u16.to_be_bytes());
+        assert_eq!(done.load(Ordering::Relaxed), usize::from(is_answered));
+        let waited = if is_answered { Duration::from_secs(1) } else { WebSocketConfig::default().close_wait };
+        assert_eq!(start.elapsed(), waited);
+        drop(peer);
+        session.await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_does_not_end_is_dropped_a_while_after_a_close() {
     let (uplink, _go, done) = held();

@@ -82,12 +82,44 @@ fn a_pong_stands_between_frames_only() {
 }
 
 #[test]
-fn of_several_pongs_the_newest_is_owed() {
+fn each_ping_is_answered_and_of_too_many_the_newest() {
+    for (asked, answered) in
+        [(1, vec![0]), (16, (0..16).collect()), (18, (0..15).chain([17]).collect::<Vec<u8>>())]
+    {
+        let mut outbox = Outbox::default();
+        (0..asked).for_each(|n| outbox.pong(codec::pong(&[n])));
+        assert!(!outbox.is_empty());
+        let pongs: Vec<u8> = answered.iter().flat_map(|n| codec::pong(&[*n])).collect();
+        for step in 1..=4 {
+            let mut outbox = Outbox::default();
+            outbox.push(codec::text(b"an event"));
+            (0..asked).for_each(|n| outbox.pong(codec::pong(&[n])));
+            assert_eq!(
+                written(&mut outbox, step, |_, _| {}),
+                [&pongs[..], &codec::text(b"an event")].concat()
+            );
+        }
+        assert_eq!(written(&mut outbox, 100, |_, _| {}), pongs);
+    }
+}
+
+/// who takes nothing is owed a few pongs, however often it asks and we try.
+#[test]
+fn pongs_that_could_not_leave_are_bounded() {
+    let (ours, _peer) = tokio::io::duplex(2);
+    let (mut io, mut wrote) = (Io::Test(ours), 0);
+    let mut cx = Context::from_waker(Waker::noop());
     let mut outbox = Outbox::default();
-    outbox.pong(codec::pong(b"old"));
-    outbox.pong(codec::pong(b"new"));
-    assert!(!outbox.is_empty());
-    assert_eq!(written(&mut outbox, 100, |_, _| {}), codec::pong(b"new"));
+    // Fills the connection, and ends with a frame.
+    outbox.push(codec::text(b""));
+    assert!(outbox.poll_write(&mut io, &mut cx, &mut wrote).is_ready());
+    for n in 0..1000 {
+        outbox.pong(codec::pong(format!("{n}").as_bytes()));
+        assert!(outbox.poll_write(&mut io, &mut cx, &mut wrote).is_pending());
+    }
+    let mut expected: Vec<u8> = (0..15).flat_map(|n| codec::pong(format!("{n}").as_bytes())).collect();
+    expected.extend_from_slice(&codec::pong(b"999"));
+    assert_eq!(written(&mut outbox, 100, |_, _| {}), expected);
 }
 
 #[test]
