@@ -63,3 +63,13 @@ pub async fn publish_ticks(log: Log, every: Duration) -> Result {
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
+
+/// The code of the page on moving over from axum's `Sse`.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-axum-sse.md")]
+struct FromAxumSse;
+
+/// The code of the page on moving over from socket.io.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/from-socketio.md")]
+struct FromSocketIo;
