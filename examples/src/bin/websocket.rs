@@ -70,7 +70,7 @@ const CALL: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::Request;
+    use axum::http::{Request, StatusCode};
     use realtime_tower::testing::{self, Message};
 
     use super::*;
