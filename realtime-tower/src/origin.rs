@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{COOKIE, HOST, ORIGIN};
+use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -95,7 +95,7 @@ impl Origins {
             if is_from_elsewhere(&parts.headers) {
                 return Err(Refused);
             }
-            if parts.headers.contains_key(COOKIE) {
+            if parts.headers.contains_key(http::header::COOKIE) {
                 tracing::warn!(
                     "refused a cookie without an Origin; a client that is no browser is to send this server's own as \
                      its Origin, or no cookie"
