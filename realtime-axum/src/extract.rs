@@ -14,10 +14,13 @@ use crate::mount::Mount;
 use crate::reply::Serve;
 use crate::route::{Pass, admit};
 
+/// In the answer too: whoever meets it first has written the route a minute ago, and no subscriber for a log yet.
+const NO_MOUNT: &str = "this route has no mount, or one of other transports: make it by realtime_axum::route(handler) or \
+                        Mount::route(handler), not by get(handler)";
+
 /// A request for events, let in by its route's mount. It takes the body of a POST, so it stands last in a handler.
 ///
-/// The route is to be made by [`route`](crate::route()) or [`Mount::route`]; under any other it is a 500, and the log
-/// says so. For a mount that stands in the router's state there is [`FromMount`].
+/// The route is to be made by [`route`](crate::route()) or [`Mount::route`]; under any other it is a 500 that says so. For a mount that stands in the router's state there is [`FromMount`].
 ///
 /// ```
 /// use axum::{extract::{Path, State}, http::HeaderMap, response::{IntoResponse, Response}};
@@ -63,13 +66,8 @@ impl<T: Transports, S: Send + Sync> FromRequest<S> for Realtime<T> {
         match admitted {
             Some((endpoint, admitted)) => Ok(Self { endpoint, admitted, body }),
             None => {
-                tracing::error!(
-                    path = parts.uri.path(),
-                    "Realtime on a route without a mount, or with one of other transports: make the route by \
-                     realtime_axum::route or Mount::route"
-                );
-                Err((StatusCode::INTERNAL_SERVER_ERROR, "this route has no mount: see the server's log")
-                    .into_response())
+                tracing::error!(path = parts.uri.path(), "{NO_MOUNT}");
+                Err((StatusCode::INTERNAL_SERVER_ERROR, NO_MOUNT).into_response())
             }
         }
     }

@@ -57,6 +57,6 @@ pub use serve::{Tls, TlsIo};
 #[cfg(feature = "testing")]
 pub use realtime_tower::testing;
 
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "tls"))]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -62,7 +62,7 @@ impl<T, S, U> Serve<T, S, U> {
     ///         .on_message(move |order| {
     ///             let orders = orders.clone();
     ///             async move {
-    ///                 orders.publish(Event::json("order", &order.to_text())?)?;
+    ///                 orders.publish(Event::json("order", &order.to_text()?)?)?;
     ///                 Ok::<_, UplinkError>(())
     ///             }
     ///         })

@@ -106,7 +106,9 @@ impl fmt::Display for EventError {
             EventErrorKind::Unprintable => {
                 "an event name, topic or key must be printable: no control characters"
             }
-            EventErrorKind::Reserved => "event names that start with $ are control messages",
+            EventErrorKind::Reserved => {
+                "event names that start with $ are those of control messages: choose another"
+            }
             EventErrorKind::Json => "the value does not turn into JSON",
         })
     }

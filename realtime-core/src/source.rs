@@ -31,6 +31,11 @@ use crate::feed::{BoxFeed, Feed};
 /// }
 /// # let _ = Silence.subscribe(Start::Live);
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no source of events",
+    label = "not a source",
+    note = "publish into a `Log`, which is one; a channel, a stream or an iterator becomes one by `realtime_core::adapt`"
+)]
 pub trait Source: Send + Sync + 'static {
     /// What it is read through.
     type Feed: Feed;

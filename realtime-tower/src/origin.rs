@@ -45,10 +45,19 @@ pub struct Origins {
 
 impl Origins {
     /// Lets the pages of one more origin in, written as browsers send it: `https://app.example`, with the port where
-    /// it is not the scheme's own.
+    /// it is not the scheme's own; or `null`, for pages that have none.
+    ///
+    /// # Panics
+    /// It is no origin: without its scheme, with a path or a pattern, it would be that of no page, and all be kept away.
     #[must_use]
+    #[track_caller]
     pub fn allow(mut self, origin: impl AsRef<str>) -> Self {
         let origin = origin.as_ref().trim_end_matches('/').to_ascii_lowercase();
+        assert!(
+            is_origin(&origin),
+            "`{origin}` is no origin: write it as browsers send it, as in http://localhost:5173, one for each call; \
+             Origins::allow_any lets every page in"
+        );
         Arc::make_mut(&mut self.allowed).push(origin.into());
         self
     }
@@ -83,8 +92,17 @@ impl Origins {
         let Some(origin) = origin else {
             // No browser leaves it out where it matters; a cookie without it is somebody else's, and so is a request
             // that a browser says is from another site.
-            let has_cookie = parts.headers.contains_key(http::header::COOKIE);
-            return if has_cookie || is_from_elsewhere(&parts.headers) { Err(Refused) } else { Ok(()) };
+            if is_from_elsewhere(&parts.headers) {
+                return Err(Refused);
+            }
+            if parts.headers.contains_key(http::header::COOKIE) {
+                tracing::warn!(
+                    "refused a cookie without an Origin; a client that is no browser is to send this server's own as \
+                     its Origin, or no cookie"
+                );
+                return Err(Refused);
+            }
+            return Ok(());
         };
         if origin.to_str().is_ok_and(|origin| self.is_allowed(origin, parts)) {
             return Ok(());
@@ -134,6 +152,13 @@ impl Origins {
             },
         }
     }
+}
+
+/// Whether a browser might send it as an `Origin` (RFC 6454, section 6.2). The scheme may be any: apps have their own.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else { return text == "null" };
+    let is_plain = !scheme.is_empty() && !host.contains(['@', '/', '?', '#', '*', ',', ' ']);
+    is_plain && host.parse::<Authority>().is_ok_and(|authority| port(&authority, 0).is_some())
 }
 
 /// An origin as a log may show it: whoever sends one may send 64 KiB of it.
@@ -212,6 +237,32 @@ mod tests {
         assert!(check(&named, &[("origin", "https://app.example")]));
         assert!(!check(&named, &[("origin", "http://app.example")]));
         assert!(check(&Origins::default().allow_any(), &[("origin", "null")]));
+    }
+
+    #[test]
+    fn what_no_page_can_send_is_not_taken_for_an_origin() {
+        for (text, is) in [
+            ("http://localhost:5173", true),
+            ("https://app.example", true),
+            ("http://[::1]:8080", true),
+            ("capacitor://localhost", true),
+            ("chrome-extension://abcdef", true),
+            ("null", true),
+            ("localhost:5173", false),
+            ("app.example", false),
+            ("*", false),
+            ("", false),
+            ("://app.example", false),
+            ("https://", false),
+            ("https://*.example", false),
+            ("https://app.example/events", false),
+            ("https://user@app.example", false),
+            ("https://a.example,https://b.example", false),
+            ("https://app.example:65616", false),
+        ] {
+            let allowed = std::panic::catch_unwind(|| Origins::default().allow(text));
+            assert_eq!(allowed.is_ok(), is, "{text}");
+        }
     }
 
     #[test]

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
 use axum::response::{Html, Response};
 use axum::routing::get;
 use realtime_axum::Realtime;
@@ -53,10 +52,7 @@ async fn radio(State(log): State<Log>, rt: Realtime<(WebSocketTransport,)>) -> R
 }
 
 async fn roger(message: Inbound) -> std::result::Result<String, UplinkError> {
-    match message.to_text() {
-        Some(text) => Ok(format!("Roger that! {text}")),
-        None => Err(UplinkError::new(StatusCode::UNPROCESSABLE_ENTITY, "Say again? That was no text")),
-    }
+    Ok(format!("Roger that! {}", message.to_text()?))
 }
 
 /// The base calls all stations, every ten seconds.
@@ -74,7 +70,7 @@ const CALL: Duration = Duration::from_secs(10);
 #[cfg(test)]
 mod tests {
     use axum::body::Body;
-    use axum::http::Request;
+    use axum::http::{Request, StatusCode};
     use realtime_tower::testing::{self, Message};
 
     use super::*;

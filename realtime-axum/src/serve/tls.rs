@@ -27,13 +27,15 @@ use super::{Listen, ServeConfig};
 /// use realtime_axum::Tls;
 /// use realtime_core::Log;
 /// use rustls::ServerConfig;
-/// use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+/// use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 /// use tokio::net::TcpListener;
 ///
-/// # async fn run(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<(), Box<dyn std::error::Error>> {
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let chain = CertificateDer::pem_file_iter("cert.pem")?.collect::<Result<_, _>>()?;
+/// let key = PrivateKeyDer::from_pem_file("key.pem")?;
 /// let (mount, handle) = realtime_axum::mount().build();
 /// let app = Router::new().route("/events", mount.source(Log::new()));
-/// let provider = Arc::new(rustls::crypto::ring::default_provider());
+/// let provider = Arc::new(rustls::crypto::ring::default_provider()); // with the features "ring" and "tls12" of rustls
 /// let config = ServerConfig::builder_with_provider(provider)
 ///     .with_safe_default_protocol_versions()?
 ///     .with_no_client_auth()

@@ -120,11 +120,13 @@ async fn an_extractor_that_refuses_comes_before_the_source() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_gate_it_is_500_and_the_log_says_why() {
+async fn without_a_gate_it_is_500_and_the_log_and_the_answer_say_why() {
     let lines = Lines::new();
     let app: Router = Router::new().route("/bare", any(events)).with_state(Log::new());
-    assert_eq!(get(&app, "/bare", &[]).await.status, 500);
-    assert!(lines.contain("make the route by realtime_axum::route or Mount::route"));
+    let answer = get(&app, "/bare", &[]).await;
+    let advice = "make it by realtime_axum::route(handler) or Mount::route(handler), not by get(handler)";
+    assert_eq!((answer.status.as_u16(), answer.text().contains(advice)), (500, true), "{}", answer.text());
+    assert!(lines.contain(advice));
     // Nor does a gate of other transports do.
     async fn narrow(State(log): State<Log>, rt: Realtime<(SseTransport,)>) -> Response {
         rt.serve(log).await

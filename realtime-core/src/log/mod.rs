@@ -53,6 +53,9 @@ use state::State;
 /// by readers; a reader is a position, so that memory is bounded by the log alone. As a [`Source`] it reads all
 /// topics; [`topic`](Self::topic) and [`topics`](Self::topics) narrow it down.
 ///
+/// A log ends by [`close`](Self::close) alone. Its readers hold it as well, so that they wait on when the last handle to publish
+/// with is dropped.
+///
 /// Each log draws a random epoch: after a restart an old cursor is answered with a gap, never with silence.
 ///
 /// ```

@@ -68,20 +68,25 @@ impl Inbound {
         }
     }
 
-    /// What was said, in whatever way it came: a text, or the string that a JSON payload is; nothing otherwise.
+    /// What was said, in whatever way it came: a text, or the string that a JSON payload is.
     ///
     /// A plain WebSocket sends `hello`; with `realtime.v1`, and by POST, the same is the JSON `"hello"`.
     ///
     /// ```
     /// use realtime_tower::Inbound;
     ///
-    /// assert_eq!(Inbound::text("hello").to_text().as_deref(), Some("hello"));
+    /// assert_eq!(Inbound::text("hello").to_text()?, "hello");
+    /// # Ok::<(), realtime_tower::UplinkError>(())
     /// ```
-    pub fn to_text(&self) -> Option<Cow<'_, str>> {
-        match &self.payload {
+    ///
+    /// # Errors
+    /// It is other JSON, or binary; as an answer this is 422.
+    pub fn to_text(&self) -> Result<Cow<'_, str>, UplinkError> {
+        let text = match &self.payload {
             Payload::Json(json) => serde_json::from_slice(json).ok().map(Cow::Owned),
             _ => self.as_str().map(Cow::Borrowed),
-        }
+        };
+        text.ok_or_else(|| UplinkError::new(StatusCode::UNPROCESSABLE_ENTITY, "a text is expected here"))
     }
 
     /// The payload as a value.
@@ -106,11 +111,14 @@ mod tests {
 
     #[test]
     fn the_same_word_is_heard_in_whatever_way_it_came() {
-        let heard = |payload| Inbound::new(None, payload, Arc::default()).to_text().map(Cow::into_owned);
-        assert_eq!(heard(Payload::Text("hello".into())).as_deref(), Some("hello"));
-        assert_eq!(heard(Payload::Json(r#""hel\u006co""#.into())).as_deref(), Some("hello"));
-        assert_eq!(heard(Payload::Text(r#""hello""#.into())).as_deref(), Some(r#""hello""#));
-        assert_eq!(heard(Payload::Json("[1]".into())), None);
-        assert_eq!(heard(Payload::Binary("hello".into())), None);
+        let heard = |payload| {
+            let message = Inbound::new(None, payload, Arc::default());
+            message.to_text().map(Cow::into_owned).map_err(|refused| refused.status().as_u16())
+        };
+        assert_eq!(heard(Payload::Text("hello".into())).as_deref(), Ok("hello"));
+        assert_eq!(heard(Payload::Json(r#""hel\u006co""#.into())).as_deref(), Ok("hello"));
+        assert_eq!(heard(Payload::Text(r#""hello""#.into())).as_deref(), Ok(r#""hello""#));
+        assert_eq!(heard(Payload::Json("[1]".into())), Err(422));
+        assert_eq!(heard(Payload::Binary("hello".into())), Err(422));
     }
 }
