@@ -99,7 +99,8 @@ pub use sse::{Data, Pings, SseConfig, SseTransport};
 pub use stats::{Stats, TransportStats};
 pub use transport::{Transport, Transports};
 pub use uplink::{
-    Inbound, IntoReply, NoUplink, Reply, Uplink, UplinkError, UplinkFn, WAITING_MAX, uplink_fn,
+    Inbound, IntoReply, NoUplink, Reply, Uplink, UplinkError, UplinkFn, WAITING_BYTES_MAX, WAITING_MAX,
+    uplink_fn,
 };
 pub use write_deadline::{Stalled, WriteDeadline};
 pub use ws::{WebSocketConfig, WebSocketTransport};

@@ -100,13 +100,29 @@ impl Query {
 fn wait(headers: &HeaderMap) -> Option<Duration> {
     const PREFER: HeaderName = HeaderName::from_static("prefer");
     let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
-    let preferences = lines.flat_map(|line| line.split(','));
+    let preferences = lines.flat_map(|line| elements(line, ','));
     let (_, value) = preferences
-        .filter_map(|preference| preference.split(';').next()?.split_once('='))
+        .filter_map(|preference| elements(preference, ';').next()?.split_once('='))
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))?;
-    let value = value.trim().trim_matches('"');
+    let value = value.trim();
+    let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    let value = quoted.unwrap_or(value);
     let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     digits.then(|| Duration::from_secs(value.parse::<u32>().unwrap_or(u32::MAX).into()))
+}
+
+/// What stands between separators, but for those within a quoted string (RFC 9110, section 5.6.4).
+fn elements(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(move |c| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match c {
+            '\\' => is_escaped = is_quoted && !was_escaped,
+            '"' if !was_escaped => is_quoted = !is_quoted,
+            _ => return c == separator && !is_quoted,
+        }
+        false
+    })
 }
 
 /// The media types a client accepts (RFC 9110, section 12.5.1).
@@ -277,7 +293,7 @@ mod tests {
 
     #[test]
     fn the_first_wait_counts_and_a_bad_one_does_not() {
-        let cases: [(&[&str], Option<u64>); 9] = [
+        let cases: [(&[&str], Option<u64>); 13] = [
             (&["wait=10"], Some(10)),
             (&["respond-async, wait=5; x=1"], Some(5)),
             (&["Wait = 7"], Some(7)),
@@ -287,6 +303,11 @@ mod tests {
             (&["wait=-1"], None),
             (&["wait=1e9"], None),
             (&["wait=99999999999999999999"], Some(u32::MAX.into())),
+            // A comma, a semicolon and an escaped quote within a string part nothing.
+            (&["foo=\"a, wait=3\", wait=0"], Some(0)),
+            (&["foo=\"a; b\\\", wait=3\"; c, wait=4"], Some(4)),
+            (&["foo=\"a, wait=3"], None),
+            (&["wait=8\""], None),
         ];
         for (lines, seconds) in cases {
             let mut headers = HeaderMap::new();

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use sha1::{Digest as _, Sha1};
 
 /// Who sends a message. A layer in front of the mount puts it into the request's extensions.
@@ -43,10 +43,14 @@ impl Principal {
     }
 
     fn of(parts: &Parts) -> Self {
-        let credentials = [AUTHORIZATION, COOKIE];
-        let fields = credentials.iter().flat_map(|name| {
-            parts.headers.get_all(name).iter().flat_map(|value| [name.as_str().as_bytes(), value.as_bytes()])
-        });
+        // Over HTTP/2 a client may part it, and is the same sender nevertheless (RFC 9113, section 8.2.3).
+        let crumbs: Vec<_> = parts.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+        let cookie = crumbs.join(&b"; "[..]);
+        let cookie = (!crumbs.is_empty()).then_some((COOKIE, &cookie[..]));
+        let tokens =
+            parts.headers.get_all(AUTHORIZATION).iter().map(|token| (AUTHORIZATION, token.as_bytes()));
+        let fields: Vec<_> = tokens.chain(cookie).collect();
+        let fields = fields.iter().flat_map(|(name, value)| [name.as_str().as_bytes(), value]);
         Self(Digest::of(std::iter::once(b"sent".as_slice()).chain(fields)))
     }
 }
@@ -243,6 +247,21 @@ mod tests {
         let mut below = first;
         below.below("/nested");
         assert_ne!(below, first);
+    }
+
+    /// RFC 9113, section 8.2.3: browsers part a Cookie over HTTP/2, and do not over HTTP/1.1, where a retry may go.
+    #[test]
+    fn a_cookie_in_pieces_is_the_same_sender() {
+        let whole = operation("/a", &[("cookie", "a=1; b=2; c=3")]);
+        assert_eq!(operation("/a", &[("cookie", "a=1"), ("cookie", "b=2"), ("cookie", "c=3")]), whole);
+        assert_eq!(operation("/a", &[("cookie", "a=1; b=2"), ("cookie", "c=3")]), whole);
+        for other in
+            [&["a=1", "b=2"][..], &["b=2", "a=1", "c=3"], &["a=1;", "b=2", "c=3"], &["a=1; b=2; c=3", ""]]
+        {
+            let other: Vec<_> = other.iter().map(|crumb| ("cookie", *crumb)).collect();
+            assert_ne!(operation("/a", &other), whole, "{other:?}");
+        }
+        assert_ne!(operation("/a", &[("cookie", "")]), operation("/a", &[]));
     }
 
     #[test]

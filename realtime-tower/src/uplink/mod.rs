@@ -18,7 +18,7 @@ pub use reply::{IntoReply, Reply};
 /// blanket impl; [`uplink_fn`] makes one of a function.
 ///
 /// Messages of one connection are handled in order, one at a time, and never hold up what goes down. At most
-/// [`WAITING_MAX`] wait; then no more are read. A handler that panics closes that connection alone. One that is at work
+/// [`WAITING_MAX`] wait, or [`WAITING_BYTES_MAX`] of them; then no more are read. A handler that panics closes that connection alone. One that is at work
 /// when its WebSocket is closed goes on for [`close_wait`](crate::WebSocketConfig::close_wait), and is dropped where the
 /// connection breaks off.
 ///
@@ -49,6 +49,11 @@ pub trait Uplink: Clone + Send + Sync + 'static {
 
 /// Messages of one connection that wait for the handler, besides the one it has.
 pub const WAITING_MAX: usize = 16;
+
+/// Bytes of messages of one connection, as they were sent, with which no more are read, however few there are: the last
+/// one may go over it. Sixteen of the longest would be a mebibyte, and a hundred WebSockets of one HTTP/2 connection a
+/// hundred of them, for whoever sends faster than the handler takes.
+pub const WAITING_BYTES_MAX: usize = 32 * 1024;
 
 impl<S> Uplink for S
 where

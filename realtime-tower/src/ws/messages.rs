@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::codec;
-use crate::uplink::{Inbound, Reply, Uplink, UplinkError, WAITING_MAX};
+use crate::uplink::{Inbound, Reply, Uplink, UplinkError, WAITING_BYTES_MAX, WAITING_MAX};
 
 /// How messages look on one connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub(super) struct Messages<U> {
     extensions: Arc<Extensions>,
     mode: Mode,
     waiting: VecDeque<Asked>,
+    waiting_bytes: usize,
     running: Running,
 }
 
@@ -45,6 +46,8 @@ enum Running {
 type Handled = Pin<Box<dyn Future<Output = Result<Reply, UplinkError>> + Send>>;
 
 struct Asked {
+    /// As it was sent: a small part of it may hold all.
+    bytes: usize,
     reference: Option<Box<RawValue>>,
     message: Result<Inbound, UplinkError>,
 }
@@ -64,12 +67,13 @@ const REF_BYTES_MAX: usize = 128;
 
 impl<U: Uplink> Messages<U> {
     pub(super) fn new(uplink: U, extensions: Arc<Extensions>, mode: Mode) -> Self {
-        Self { uplink, extensions, mode, waiting: VecDeque::new(), running: Running::None }
+        let waiting = VecDeque::new();
+        Self { uplink, extensions, mode, waiting, waiting_bytes: 0, running: Running::None }
     }
 
     /// Whether another message may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING_MAX
+        self.waiting.len() < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
     }
 
     pub(super) fn takes_any(&self) -> bool {
@@ -77,26 +81,26 @@ impl<U: Uplink> Messages<U> {
     }
 
     pub(super) fn push(&mut self, payload: Payload) {
-        let asked = match (self.mode, payload) {
+        let bytes = payload.bytes().len();
+        let (reference, message) = match (self.mode, payload) {
             (Mode::V1, Payload::Text(text)) => self.read(&text),
-            (_, payload) => Asked { reference: None, message: Ok(self.inbound(None, payload)) },
+            (_, payload) => (None, Ok(self.inbound(None, payload))),
         };
-        self.waiting.push_back(asked);
+        self.waiting_bytes += bytes;
+        self.waiting.push_back(Asked { bytes, reference, message });
     }
 
     fn inbound(&self, name: Option<String>, payload: Payload) -> Inbound {
         Inbound::new(name, payload, self.extensions.clone())
     }
 
-    fn read(&self, text: &Bytes) -> Asked {
+    /// The `ref` of a message, and what it says.
+    fn read(&self, text: &Bytes) -> (Option<Box<RawValue>>, Result<Inbound, UplinkError>) {
         let bad = |title| Err(UplinkError::new(StatusCode::BAD_REQUEST, title));
         // To serde a list may be a struct.
         let is_object = text.trim_ascii_start().starts_with(b"{");
         let Some(sent) = serde_json::from_slice::<Sent<'_>>(text).ok().filter(|_| is_object) else {
-            return Asked {
-                reference: None,
-                message: bad("a message is a JSON object with ref, event and data"),
-            };
+            return (None, bad("a message is a JSON object with ref, event and data"));
         };
         let reference = sent.reference.filter(|reference| reference.get().len() <= REF_BYTES_MAX);
         let message = match (reference, sent.reference) {
@@ -109,7 +113,7 @@ impl<U: Uplink> Messages<U> {
                 Inbound::named(sent.event.map(Cow::Owned)).map(|name| self.inbound(name, Payload::Json(data)))
             }
         };
-        Asked { reference: reference.map(ToOwned::to_owned), message }
+        (reference.map(ToOwned::to_owned), message)
     }
 
     /// Whether all that was sent has been handled and answered.
@@ -129,7 +133,10 @@ impl<U: Uplink> Messages<U> {
     /// The next reply, as a frame; `Ready(None)` when a message needed none.
     pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if matches!(self.running, Running::None) {
-            let Some(Asked { reference, message }) = self.waiting.pop_front() else { return Poll::Pending };
+            let Some(Asked { bytes, reference, message }) = self.waiting.pop_front() else {
+                return Poll::Pending;
+            };
+            self.waiting_bytes -= bytes;
             let handled: Handled = match message {
                 Ok(message) => Box::pin(self.uplink.handle(message)),
                 Err(error) => Box::pin(std::future::ready(Err(error))),

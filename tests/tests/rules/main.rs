@@ -3,6 +3,7 @@
 //! Every case is recorded under the rule's id, so that `cargo xtask test` prints what ran and fails where a rule that is
 //! held has none. Whatever is refused has a twin that passes: a server that refuses everything obeys every refusal.
 
+mod attacks;
 mod bad_input;
 mod cors;
 mod fuzz;
@@ -14,6 +15,7 @@ mod http_uplink;
 mod mount;
 mod once;
 mod once_storm;
+mod panics;
 mod polling;
 mod raw;
 mod sse;

@@ -79,6 +79,11 @@ impl Mount {
         Self { heard, ..Self::served(builder.uplink(echo), log.clone(), log.boxed()) }
     }
 
+    /// A builder as it is, with its uplink, over this log.
+    pub(crate) fn by<T: Transports, U: Uplink>(builder: Builder<T, NoSource, U>, log: Log) -> Self {
+        Self::served(builder, log.clone(), log.boxed())
+    }
+
     /// Without an uplink.
     pub(crate) fn deaf() -> Self {
         let log = log();

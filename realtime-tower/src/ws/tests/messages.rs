@@ -9,7 +9,9 @@ use proptest::prelude::*;
 use realtime_core::Payload;
 use tokio::sync::oneshot;
 
-use crate::uplink::{Inbound, IntoReply, NoUplink, Reply, Uplink, UplinkError, WAITING_MAX, uplink_fn};
+use crate::uplink::{
+    Inbound, IntoReply, NoUplink, Reply, Uplink, UplinkError, WAITING_BYTES_MAX, WAITING_MAX, uplink_fn,
+};
 use crate::ws::messages::{Messages, Mode};
 
 /// Says back what it was sent: name and payload.
@@ -218,6 +220,27 @@ fn sixteen_wait_besides_the_one_that_is_handled() {
     assert!(!messages.has_room(), "the next has not been taken up");
     assert!(messages.poll_reply(&mut cx).is_pending());
     assert!(messages.has_room());
+}
+
+/// bytes that wait are bounded, not their messages alone; refused ones count too, until they are answered.
+#[test]
+fn large_messages_wait_by_their_bytes() {
+    let sent = |bytes: usize| text(format!("\"{}\"", "x".repeat(bytes - 2)));
+    for mode in [Mode::Bare, Mode::V1] {
+        for (first, may_more) in
+            [(WAITING_BYTES_MAX - 1, true), (WAITING_BYTES_MAX, false), (WAITING_BYTES_MAX + 1, false)]
+        {
+            let (uplink, _calls) = held();
+            let mut messages = messages(uplink, mode);
+            messages.push(sent(first));
+            assert_eq!(messages.has_room(), may_more, "{mode:?} {first}");
+            messages.push(sent(2));
+            assert!(!messages.has_room(), "{mode:?} {first} and a short one");
+            // Taken up, it does not wait; answered, it is gone. The short one alone is left.
+            let _ = messages.poll_reply(&mut Context::from_waker(Waker::noop()));
+            assert!(messages.has_room(), "{mode:?} {first} is at the handler");
+        }
+    }
 }
 
 proptest! {
