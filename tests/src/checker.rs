@@ -14,7 +14,7 @@ use std::fmt;
 
 pub use truth::Truth;
 
-use crate::client::{Gap, Place, Seen, Transport};
+use crate::client::{Gap, Place, Seen, Via};
 
 /// Records one logical reader over all its connections.
 ///
@@ -41,7 +41,7 @@ pub struct Checker {
 /// What is kept of a thing seen: a payload is only its hash, so that a soak fits into memory.
 #[derive(Clone, Debug)]
 enum Step {
-    Begin(Transport, Place),
+    Begin(Via, Place),
     Open { cursor: String, outcome: String },
     Event { id: Option<String>, topic: Option<String>, hash: u64 },
     Gap(Gap),
@@ -58,8 +58,9 @@ impl Checker {
     }
 
     /// The reader connects, for the first time or again, from this place. Every time but the first is a disconnect.
-    pub fn begin(&mut self, transport: Transport, place: &Place) {
-        self.steps.push(Step::Begin(transport, place.clone()));
+    /// A transport alone is meant over HTTP/1.1; another HTTP is another way, and to change it is a switch.
+    pub fn begin(&mut self, via: impl Into<Via>, place: &Place) {
+        self.steps.push(Step::Begin(via.into(), place.clone()));
     }
 
     /// The reader was told this.
@@ -101,7 +102,7 @@ pub struct Vacuity {
     pub min_events: usize,
     /// At least so many reconnects were made.
     pub min_disconnects: usize,
-    /// At least so many of them went to another transport.
+    /// At least so many of them went to another transport, or another HTTP.
     pub min_switches: usize,
     /// At least so many gaps were told.
     pub min_gaps: usize,
@@ -123,7 +124,7 @@ pub struct Report {
     pub events: usize,
     /// Reconnects.
     pub disconnects: usize,
-    /// Reconnects to another transport.
+    /// Reconnects to another transport, or another HTTP.
     pub switches: usize,
     /// Gaps that were told.
     pub gaps: usize,

@@ -5,6 +5,7 @@
 //!                    +-- stage   run one command, timed, its test results added up
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
 //!      ---- bench        what a delivery costs, beside axum's own
+//!      ---- stress       real processes, real sockets, faults between: nothing lost, leaked or fallen over
 //! ```
 //!
 //! A command is a module with `pub(crate) fn run() -> ExitCode`, which says itself why it failed, and a line in
@@ -16,6 +17,7 @@ mod bench;
 mod place;
 mod rules;
 mod stage;
+mod stress;
 mod test;
 mod tools;
 
@@ -29,7 +31,8 @@ usage: cargo xtask <command>
 
   test    find or install what the tests need, then format, clippy, every test, of the
           client in JavaScript too, the models, the documentation, and the table of rules
-  bench   what a delivery costs the server, beside axum's own (--help tells more)";
+  bench   what a delivery costs the server, beside axum's own (--help tells more)
+  stress  what holds when much goes wrong at once (--help tells more)";
 
 fn main() -> ExitCode {
     match command() {
@@ -56,8 +59,9 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
             Short('h') | Long("help") => return Ok(None),
             Value(name) if command.is_none() => match name.to_str() {
                 Some("test") => command = Some(test::run),
-                // What follows is the bench's own.
+                // What follows is theirs.
                 Some("bench") => return Ok(Some(bench::run)),
+                Some("stress") => return Ok(Some(stress::run)),
                 _ => return Err(format!("there is no command {name:?}").into()),
             },
             other => return Err(other.unexpected().into()),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::truth::{chain, epoch};
 use super::{Fault, Faults, Report, Step, Truth, Vacuity};
-use crate::client::{Gap, Place, Transport};
+use crate::client::{Gap, Place, Via};
 
 pub(super) fn judge(
     truth: &Truth,
@@ -57,7 +57,7 @@ impl Pardon<'_> {
 
 #[derive(Default)]
 struct Connection<'a> {
-    transport: Option<Transport>,
+    via: Option<Via>,
     came: Option<&'a Place>,
     gap_promised: bool,
     ended: bool,
@@ -74,7 +74,7 @@ impl<'a> Judge<'a> {
             }
         }
         match step {
-            Step::Begin(transport, place) => self.begin(*transport, place),
+            Step::Begin(via, place) => self.begin(*via, place),
             Step::Open { cursor, outcome } => self.open(cursor, outcome),
             Step::Event { id: None, .. } => self.faults.push(Fault::NoCursor),
             Step::Event { id: Some(id), topic, hash } => self.event(id, topic.as_deref(), *hash),
@@ -91,13 +91,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn begin(&mut self, transport: Transport, place: &'a Place) {
-        if let Some(before) = self.connection.transport {
+    fn begin(&mut self, via: Via, place: &'a Place) {
+        if let Some(before) = self.connection.via {
             self.report.disconnects += 1;
-            self.report.switches += usize::from(before != transport);
+            self.report.switches += usize::from(before != via);
         }
-        self.connection =
-            Connection { transport: Some(transport), came: Some(place), gap_promised: false, ended: false };
+        self.connection = Connection { via: Some(via), came: Some(place), gap_promised: false, ended: false };
         self.pardon = None; // a loss is told again on every connection that it concerns
         match place {
             // The earliest retained owes nothing for what is gone before it.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::{Event, Reader, Target};
+use crate::client::{Event, Reader, Target, Transport};
 use crate::fault::{Cut, Plan, Way};
 use crate::host::Host;
 use crate::tiny::Tiny;
@@ -251,6 +251,19 @@ fn a_vacuous_run_is_caught() {
     let wanted = Vacuity { min_disconnects: 1, min_switches: 1, min_gaps: 1, ..Vacuity::default() };
     let lied = checker.finish(&truth(), wanted).unwrap_err().0;
     assert_eq!(lied, ["disconnects", "switches", "gaps"].map(|what| Fault::Vacuous(what, 0, 1)));
+}
+
+#[test]
+fn another_http_is_a_switch() {
+    let mut checker = Checker::default();
+    for (nth, via) in Via::SIX.into_iter().enumerate() {
+        checker.begin(via, &Place::After(at(nth as u32)));
+        checker.see(&event(nth as u32 + 1));
+    }
+    checker.begin(Via::SIX[5], &Place::After(at(6)));
+    checker.see_all(&(7..=10).map(event).collect::<Vec<_>>());
+    let report = checker.finish(&truth(), Vacuity::default()).unwrap();
+    assert_eq!((report.disconnects, report.switches), (6, 5), "the last came back the way it went");
 }
 
 #[tokio::test(start_paused = true)]

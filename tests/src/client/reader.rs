@@ -31,6 +31,34 @@ impl Transport {
     }
 }
 
+/// A transport, and what it is spoken in: a way of reading, of which there are more than transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Via {
+    /// The transport.
+    pub transport: Transport,
+    /// Its HTTP.
+    pub http: Http,
+}
+
+impl Via {
+    /// The six that differ in more than the connection beneath them: over HTTP/2 a poll is a request as any other.
+    pub const SIX: [Self; 6] = [
+        Self { transport: Transport::Poll, http: Http::One },
+        Self { transport: Transport::LongPoll, http: Http::One },
+        Self { transport: Transport::Sse, http: Http::One },
+        Self { transport: Transport::Sse, http: Http::Two },
+        Self { transport: Transport::WebSocket, http: Http::One },
+        Self { transport: Transport::WebSocket, http: Http::Two },
+    ];
+}
+
+impl From<Transport> for Via {
+    /// Over HTTP/1.1.
+    fn from(transport: Transport) -> Self {
+        Self { transport, http: Http::One }
+    }
+}
+
 /// A client on some transport.
 ///
 /// ```
