@@ -12,7 +12,15 @@ use realtime_tests::fault::{Chunks, Cut, Plan, Way};
 #[derive(Clone, Debug)]
 pub(super) struct Weather {
     seed: u64,
-    planned: Arc<Mutex<Vec<&'static str>>>,
+    planned: Arc<Mutex<Vec<Planned>>>,
+}
+
+/// What was planned for a connection, and where it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Planned {
+    fault: Option<&'static str>,
+    way: Way,
+    after: u64,
 }
 
 /// Bytes after which a connection breaks, at most: some events, or the middle of the head.
@@ -29,47 +37,49 @@ impl Weather {
         Self { seed, planned: Arc::default() }
     }
 
-    /// What happens to the n-th connection. A third of them have no fault.
+    /// What happens to the n-th connection. Some of them have no fault.
     pub(super) fn plan(&self, nth: usize) -> Plan {
         let mut rng = Rng::with_seed(self.seed.wrapping_add(nth as u64));
         let way = if rng.u8(..8) == 0 { Way::Up } else { Way::Down };
         // What goes up is a head or two.
         let after = rng.u64(..if way == Way::Up { 512 } else { BREAKS_AFTER_MAX });
         let (fault, plan) = match rng.u8(..16) {
-            0..4 => ("cut", Plan::default().cut(way, after, Cut::Fin)),
-            4..7 => ("reset", Plan::default().cut(way, after, Cut::Abrupt)),
-            7 => ("stall", Plan::default().stall(way, after)),
+            0..4 => (Some("cut"), Plan::default().cut(way, after, Cut::Fin)),
+            4..7 => (Some("reset"), Plan::default().cut(way, after, Cut::Abrupt)),
+            7 => (Some("stall"), Plan::default().stall(way, after)),
             8..10 => {
                 let chunks = Chunks::Random { seed: rng.u64(..), max: rng.usize(1..200) };
-                ("slice", Plan::default().chunk(Way::Down, chunks.clone()).chunk(Way::Up, chunks))
+                (Some("slice"), Plan::default().chunk(Way::Down, chunks.clone()).chunk(Way::Up, chunks))
             }
             10 => {
                 let per = Duration::from_millis(rng.u64(1..PACE_MS_MAX));
-                ("slow", Plan::default().pace(Way::Down, rng.usize(64..PACE_BYTES), per))
+                (Some("slow"), Plan::default().pace(Way::Down, rng.usize(64..PACE_BYTES), per))
             }
-            _ => ("none", Plan::default()),
+            _ => (None, Plan::default()),
         };
-        self.locked().push(fault);
+        // From the first byte on where it is the whole connection's.
+        let after = if matches!(fault, Some("slice" | "slow")) { 1 } else { after };
+        self.locked().push(Planned { fault, way, after });
         plan
     }
 
-    /// How often each fault was met: a cut that came, and the others where bytes went.
+    /// How often each fault was met: where so many bytes went that it began.
     pub(super) fn happened(&self, links: &Links) -> BTreeMap<&'static str, u64> {
         let mut happened = BTreeMap::new();
-        for (nth, fault) in self.locked().iter().enumerate() {
-            let Some(link) = links.nth(nth) else { continue };
-            let is_met = match *fault {
-                "none" => false,
-                "cut" | "reset" => link.fate().is_some(),
-                _ => link.bytes(Way::Down) + link.bytes(Way::Up) > 0,
-            };
-            *happened.entry(*fault).or_default() += u64::from(is_met);
+        for (nth, Planned { fault, way, after }) in self.locked().iter().enumerate() {
+            if let (Some(fault), Some(link)) = (fault, links.nth(nth)) {
+                let is_met = link.bytes(*way) >= *after && (link.fate().is_some() || !Self::ends(fault));
+                *happened.entry(*fault).or_default() += u64::from(is_met);
+            }
         }
-        happened.remove("none");
         happened
     }
 
-    fn locked(&self) -> std::sync::MutexGuard<'_, Vec<&'static str>> {
+    fn ends(fault: &str) -> bool {
+        matches!(fault, "cut" | "reset")
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Vec<Planned>> {
         self.planned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,6 +98,9 @@ mod tests {
         let (plans_once, faults) = plans(3);
         assert_eq!(plans_once, plans(3).0);
         assert_ne!(plans_once, plans(4).0);
-        assert!(Weather::FAULTS.iter().all(|fault| faults.contains(fault)), "all of them are met");
+        assert!(
+            Weather::FAULTS.iter().all(|fault| faults.iter().any(|planned| planned.fault == Some(fault))),
+            "all of them are met"
+        );
     }
 }
