@@ -15,6 +15,7 @@ use crate::server::{Answer, Command, Holding, Item, NAME, Settings};
 /// does it.
 #[derive(Debug)]
 pub(crate) struct Server {
+    settings: Settings,
     addr: SocketAddr,
     line: Mutex<Line>,
 }
@@ -42,9 +43,22 @@ impl Server {
         let from = BufReader::new(child.stdout.take().ok_or("a child without stdout")?).lines();
         let mut line = Line { child, to, from };
         match line.say(&settings).await? {
-            Answer::Listening(addr) => Ok(Self { addr, line: Mutex::new(line) }),
+            Answer::Listening(addr) => {
+                let settings = Settings { port: addr.port(), ..settings };
+                Ok(Self { settings, addr, line: Mutex::new(line) })
+            }
             other => Err(format!("the server answered {other:?} in place of its address").into()),
         }
+    }
+
+    /// Kills the process where it stands, and starts another on the same port, with the same settings and an empty log.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) async fn restart(self) -> Outcome<Self> {
+        let settings = self.settings.clone();
+        self.kill().await?;
+        Self::start(settings).await
     }
 
     /// Kills the process where it stands, and waits until it is gone.

@@ -1,6 +1,7 @@
 //! The scenarios. Each is a module with a `pub(crate) const SCENARIO`, and a line in [`ALL`].
 
 mod churn;
+mod gaps;
 
 use crate::run::{Failure, Figures, Run};
 
@@ -21,4 +22,4 @@ pub(crate) struct Scenario {
 }
 
 /// All of them.
-pub(crate) const ALL: &[Scenario] = &[churn::SCENARIO];
+pub(crate) const ALL: &[Scenario] = &[churn::SCENARIO, gaps::SCENARIO];

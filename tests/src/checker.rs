@@ -11,6 +11,7 @@ mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Instant;
 
 pub use truth::Truth;
 
@@ -44,7 +45,7 @@ enum Step {
     Begin(Via, Place),
     Open { cursor: String, outcome: String },
     Event { id: Option<String>, topic: Option<String>, hash: u64 },
-    Gap(Gap),
+    Gap(Gap, Instant),
     Place { cursor: String, live: bool },
     End(Option<String>),
     Refused,
@@ -71,7 +72,7 @@ impl Checker {
                 let hash = truth::hash(&event.data);
                 Step::Event { id: event.id, topic: event.topic, hash }
             }
-            Seen::Gap(gap) => Step::Gap(gap),
+            Seen::Gap(gap) => Step::Gap(gap, Instant::now()),
             Seen::Live { cursor } => Step::Place { cursor, live: true },
             Seen::Ping { cursor } => Step::Place { cursor, live: false },
             Seen::End { cursor, .. } => Step::End(cursor),
@@ -141,7 +142,8 @@ pub struct Report {
 pub enum Fault {
     /// D-01: a retained entry was passed over, whatever a gap said.
     Lost(String),
-    /// D-01, D-04: an entry that is gone was passed over, and no gap said so in time.
+    /// D-01, D-04: an entry that is gone was passed over, and no gap said so in time; or this place is of another epoch than
+    /// the one before, and no gap said so.
     SilentGap(String),
     /// D-02: the entry came again.
     Duplicate(String),
@@ -155,7 +157,7 @@ pub enum Fault {
     NoCursor,
     /// An event of a topic that was not asked for.
     Stray(String),
-    /// D-04: nothing was lost where the gap says so.
+    /// D-04: nothing was lost where the gap says so, or not yet; or it speaks of an epoch that the reader was not in.
     FalseGap(Gap),
     /// `$open` promised a gap and something else came first.
     GapMissing,

@@ -123,9 +123,8 @@ impl Sum {
     }
 
     fn figures(self, run: &Run) -> Figures {
-        let ways = Via::SIX
-            .map(|via| format!("{} {}", name(via), self.ways.get(&via).copied().unwrap_or(0)))
-            .join(", ");
+        let ways =
+            Via::SIX.map(|via| format!("{via} {}", self.ways.get(&via).copied().unwrap_or(0))).join(", ");
         let faults = self
             .faults
             .iter()
@@ -145,10 +144,6 @@ impl Sum {
             .with("memory of the server at the end of a seed, at most: MiB", self.rss_bytes_max >> 20)
             .with("lost, repeated, out of order", "0, 0, 0")
     }
-}
-
-fn name(via: Via) -> String {
-    format!("{:?} h{}", via.transport, via.http as u8 + 1)
 }
 
 async fn world(seed: u64) -> Outcome<Sum> {

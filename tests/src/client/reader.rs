@@ -1,5 +1,6 @@
 //! Any of the four clients under one roof, so that a law is one loop over transports, or over pairs of them.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::long_poll::LongPoll;
@@ -24,6 +25,11 @@ pub enum Transport {
 impl Transport {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Poll, Self::LongPoll, Self::Sse, Self::WebSocket];
+
+    /// Whether it asks again and again.
+    pub fn is_poll(self) -> bool {
+        matches!(self, Self::Poll | Self::LongPoll)
+    }
 
     /// All ordered pairs, each with itself too.
     pub fn pairs() -> impl Iterator<Item = (Self, Self)> {
@@ -50,6 +56,19 @@ impl Via {
         Self { transport: Transport::WebSocket, http: Http::One },
         Self { transport: Transport::WebSocket, http: Http::Two },
     ];
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let http = if self.http == Http::One { "h1" } else { "h2" };
+        let transport = match self.transport {
+            Transport::Poll => "poll",
+            Transport::LongPoll => "long-poll",
+            Transport::Sse => "SSE",
+            Transport::WebSocket => "WebSocket",
+        };
+        write!(f, "{transport} {http}")
+    }
 }
 
 impl From<Transport> for Via {
