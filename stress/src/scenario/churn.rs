@@ -219,3 +219,47 @@ fn text(n: usize, rng: &mut Rng) -> String {
     let filler = if rng.u8(..32) == 0 { rng.usize(..4_096) } else { rng.usize(..64) };
     format!("{n}\n\"ä\u{1F980}\" {}", "x".repeat(filler))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full() -> Sum {
+        Sum {
+            delivered: DELIVERED_MIN,
+            disconnects: DISCONNECTS_MIN,
+            switches: SWITCHES_MIN,
+            ways: Via::SIX.into_iter().map(|via| (via, 1)).collect(),
+            faults: Weather::FAULTS.into_iter().map(|fault| (fault, EACH_FAULT_MIN)).collect(),
+            ..Sum::default()
+        }
+    }
+
+    #[test]
+    fn a_world_in_which_too_little_happened_is_vacuous() {
+        assert_eq!(full().is_vacuous(), Ok(()));
+        let (mut one_way_less, mut one_fault_less) = (full(), full());
+        one_way_less.ways.remove(&Via::SIX[5]);
+        one_fault_less.faults.remove("stall");
+        for (sum, what) in [
+            (Sum { delivered: DELIVERED_MIN - 1, ..full() }, "delivered events"),
+            (Sum { disconnects: DISCONNECTS_MIN - 1, ..full() }, "disconnects"),
+            (Sum { switches: SWITCHES_MIN - 1, ..full() }, "switches"),
+            (one_way_less, "ways that were read on"),
+            (one_fault_less, "stall"),
+        ] {
+            let why = sum.is_vacuous().unwrap_err();
+            assert!(why.starts_with("vacuous: ") && why.contains(what), "{why}");
+        }
+    }
+
+    #[test]
+    fn twenty_seeds_come_to_what_is_promised() {
+        let seeds = usize::try_from(SCENARIO.seeds_full).unwrap();
+        assert!(
+            DELIVERED_MIN * seeds >= 1_000_000
+                && DISCONNECTS_MIN * seeds >= 10_000
+                && SWITCHES_MIN * seeds >= 5_000
+        );
+    }
+}

@@ -247,6 +247,13 @@ fn whom_a_loss_concerns_is_known() {
     assert!(all.owes_gap(&b, &at(10)) && all.owes_gap(&b, "f.0001"), "of another epoch");
     assert!(!all.owes_gap(&b, "0.0000"));
     assert_eq!([&a, &b].map(|set| all.newest_of(set)), [Some("0.0001"), None], "of the epoch of now");
+    assert_eq!(
+        [&a, &b].map(|set| all.is_at_end(set, &at(10))),
+        [false, false],
+        "that was another epoch's end"
+    );
+    assert_eq!([&a, &b].map(|set| all.is_at_end(set, "0.0000")), [false, true]);
+    assert_eq!([&a, &b].map(|set| all.is_at_end(set, "0.0001")), [true, true]);
 }
 
 #[test]

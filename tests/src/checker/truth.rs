@@ -115,6 +115,12 @@ impl Truth {
         self.entries[range.clone()].iter().rev().find(concerned).map(|entry| entry.cursor.as_str())
     }
 
+    /// Whether a reader of these topics that stands at `place` has all that there is of them.
+    pub fn is_at_end(&self, topics: &BTreeSet<String>, place: &str) -> bool {
+        let is_of_now = self.epochs.last().is_some_and(|(now, _)| now == epoch(place));
+        is_of_now && self.newest_of(topics).is_none_or(|newest| newest <= place)
+    }
+
     /// A later value of the same key has taken this entry's place: it may still come, and is owed to nobody.
     ///
     /// # Panics

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use realtime_tests::checker::{Checker, Truth};
-use realtime_tests::client::{self, Place, Seen, SseForm, Target, Via};
+use realtime_tests::client::{self, Place, Seen, SseForm, Target, Transport, Via};
 use realtime_tests::dial::Dialer;
 use tokio::time::timeout;
 
@@ -36,12 +36,21 @@ pub(super) struct Reader {
 pub(super) struct Told {
     /// Gaps by each way.
     pub(super) gaps: BTreeMap<Via, usize>,
-    /// Of them those on a connection that had stayed through the loss.
+    /// Of them those on a stream that had stayed through the loss.
     pub(super) in_mid_stream: usize,
-    /// Connections that were owed a gap, and cut before it came.
-    pub(super) cut_before: usize,
+    /// Connections that were owed a gap, and lost before it came: cut, or with their server or log.
+    pub(super) lost_before: usize,
     /// Connections that were owed none, and told none.
     pub(super) quiet: usize,
+}
+
+/// How long it reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stay {
+    /// To the end of what there is, or until it has had enough.
+    AsDrawn,
+    /// To the end.
+    ToTheEnd,
 }
 
 /// How a connection was left.
@@ -83,28 +92,25 @@ impl Reader {
         (self.checker, self.told)
     }
 
-    /// Reads until it has all there is, or has had enough; nothing is lost meanwhile.
-    pub(super) async fn read(&mut self, truth: &Truth) -> Result<(), String> {
+    /// Reads; nothing is lost meanwhile.
+    pub(super) async fn read(&mut self, truth: &Truth, stay: Stay) -> Result<(), String> {
         for _ in 0..TRIES_MAX {
             let stayed = self.connected.take();
             let has_stayed = stayed.is_some();
             let owed = self.place.cursor().is_some_and(|place| truth.owes_gap(&self.topics, place));
-            let newest = truth.newest_of(&self.topics);
-            if has_stayed && !owed && self.place.cursor() >= newest {
+            let is_at_end = self.place.cursor().is_some_and(|place| truth.is_at_end(&self.topics, place));
+            if has_stayed && is_at_end {
                 self.connected = stayed; // there is nothing for it, and a stream says so by silence
                 return Ok(());
             }
             let (via, mut reader) = match stayed {
                 Some(stayed) => stayed,
-                None => self.come_back().await?,
+                None => self.come_back(is_at_end).await?,
             };
-            let enough = if self.rng.u8(..LEAVES_ONE_OF) == 0 {
-                self.rng.usize(1..=LEAVES_AFTER_MAX)
-            } else {
-                usize::MAX
-            };
+            let leaves = stay == Stay::AsDrawn && self.rng.u8(..LEAVES_ONE_OF) == 0;
+            let enough = if leaves { self.rng.usize(1..=LEAVES_AFTER_MAX) } else { usize::MAX };
             let from = self.place.clone();
-            let (gaps, events, left) = self.take(via, &mut reader, newest, enough).await?;
+            let (gaps, events, left) = self.take(via, &mut reader, truth, enough).await?;
             self.place = reader.place().clone();
             self.count(via, has_stayed, owed, gaps, events, &left).map_err(|why| {
                 format!(
@@ -125,8 +131,11 @@ impl Reader {
         Err(format!("{TRIES_MAX} connections one after the other were lost"))
     }
 
-    async fn come_back(&mut self) -> Result<(Via, client::Reader), String> {
-        let via = Via::SIX[self.rng.usize(..Via::SIX.len())];
+    async fn come_back(&mut self, is_at_end: bool) -> Result<(Via, client::Reader), String> {
+        let mut via = Via::SIX[self.rng.usize(..Via::SIX.len())];
+        if is_at_end && via.transport == Transport::LongPoll {
+            via = Transport::Poll.into(); // a wait that nothing ends costs a second, and shows no more
+        }
         self.checker.begin(via, &self.place);
         let target = Target { http: via.http, ..self.target.clone() };
         let connecting = client::Reader::connect(via.transport, &target, self.place.clone());
@@ -141,10 +150,10 @@ impl Reader {
         &mut self,
         via: Via,
         reader: &mut client::Reader,
-        newest: Option<&str>,
+        truth: &Truth,
         enough: usize,
     ) -> Result<(usize, usize, Left), String> {
-        let (mut gaps, mut events) = (0, 0);
+        let (mut gaps, mut events, newest) = (0, 0, truth.newest_of(&self.topics));
         while events < enough {
             let next = timeout(PATIENCE, reader.next()).await;
             let next =
@@ -160,7 +169,11 @@ impl Reader {
                         return Ok((gaps, events, Left::AtTheEnd));
                     }
                 }
-                seen if seen.caught_up() => return Ok((gaps, events, Left::AtTheEnd)),
+                // One that stood in the stream before the loss says nothing about now.
+                Seen::Live { cursor } if truth.is_at_end(&self.topics, cursor) => {
+                    return Ok((gaps, events, Left::AtTheEnd));
+                }
+                Seen::Status { .. } => return Ok((gaps, events, Left::AtTheEnd)),
                 _ => {}
             }
         }
@@ -177,15 +190,15 @@ impl Reader {
         events: usize,
         left: &Left,
     ) -> Result<(), &'static str> {
-        let is_cut_before = matches!(left, Left::Cut) && events == 0 && gaps == 0;
+        let is_lost_before = matches!(left, Left::Cut) && events == 0 && gaps == 0;
         match (owed, gaps) {
-            (true, 0) if is_cut_before => self.told.cut_before += 1,
+            (true, 0) if is_lost_before => self.told.lost_before += 1,
             (true, 0) => return Err("what is gone was not told"),
             (true, 1) => {
                 *self.told.gaps.entry(via).or_default() += 1;
-                self.told.in_mid_stream += usize::from(has_stayed);
+                self.told.in_mid_stream += usize::from(has_stayed && !via.transport.is_poll());
             }
-            (false, 0) => self.told.quiet += usize::from(!is_cut_before),
+            (false, 0) => self.told.quiet += usize::from(!is_lost_before),
             (true, _) => return Err("one loss was told more than once"),
             (false, _) => return Err("nothing was gone, and a gap was told"),
         }
