@@ -11,10 +11,11 @@ mod truth;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Instant;
 
 pub use truth::Truth;
 
-use crate::client::{Gap, Place, Seen, Transport};
+use crate::client::{Gap, Place, Seen, Via};
 
 /// Records one logical reader over all its connections.
 ///
@@ -41,10 +42,10 @@ pub struct Checker {
 /// What is kept of a thing seen: a payload is only its hash, so that a soak fits into memory.
 #[derive(Clone, Debug)]
 enum Step {
-    Begin(Transport, Place),
+    Begin(Via, Place),
     Open { cursor: String, outcome: String },
     Event { id: Option<String>, topic: Option<String>, hash: u64 },
-    Gap(Gap),
+    Gap(Gap, Instant),
     Place { cursor: String, live: bool },
     End(Option<String>),
     Refused,
@@ -58,8 +59,9 @@ impl Checker {
     }
 
     /// The reader connects, for the first time or again, from this place. Every time but the first is a disconnect.
-    pub fn begin(&mut self, transport: Transport, place: &Place) {
-        self.steps.push(Step::Begin(transport, place.clone()));
+    /// A transport alone is meant over HTTP/1.1; another HTTP is another way, and to change it is a switch.
+    pub fn begin(&mut self, via: impl Into<Via>, place: &Place) {
+        self.steps.push(Step::Begin(via.into(), place.clone()));
     }
 
     /// The reader was told this.
@@ -70,7 +72,7 @@ impl Checker {
                 let hash = truth::hash(&event.data);
                 Step::Event { id: event.id, topic: event.topic, hash }
             }
-            Seen::Gap(gap) => Step::Gap(gap),
+            Seen::Gap(gap) => Step::Gap(gap, Instant::now()),
             Seen::Live { cursor } => Step::Place { cursor, live: true },
             Seen::Ping { cursor } => Step::Place { cursor, live: false },
             Seen::End { cursor, .. } => Step::End(cursor),
@@ -101,7 +103,7 @@ pub struct Vacuity {
     pub min_events: usize,
     /// At least so many reconnects were made.
     pub min_disconnects: usize,
-    /// At least so many of them went to another transport.
+    /// At least so many of them went to another transport, or another HTTP.
     pub min_switches: usize,
     /// At least so many gaps were told.
     pub min_gaps: usize,
@@ -123,7 +125,7 @@ pub struct Report {
     pub events: usize,
     /// Reconnects.
     pub disconnects: usize,
-    /// Reconnects to another transport.
+    /// Reconnects to another transport, or another HTTP.
     pub switches: usize,
     /// Gaps that were told.
     pub gaps: usize,
@@ -140,7 +142,8 @@ pub struct Report {
 pub enum Fault {
     /// D-01: a retained entry was passed over, whatever a gap said.
     Lost(String),
-    /// D-01, D-04: an entry that is gone was passed over, and no gap said so in time.
+    /// D-01, D-04: an entry that is gone was passed over, and no gap said so in time; or this place is of another epoch than
+    /// the one before, and no gap said so.
     SilentGap(String),
     /// D-02: the entry came again.
     Duplicate(String),
@@ -154,7 +157,7 @@ pub enum Fault {
     NoCursor,
     /// An event of a topic that was not asked for.
     Stray(String),
-    /// D-04: nothing was lost where the gap says so.
+    /// D-04: nothing was lost where the gap says so, or not yet; or it speaks of an epoch that the reader was not in.
     FalseGap(Gap),
     /// `$open` promised a gap and something else came first.
     GapMissing,

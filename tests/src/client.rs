@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use ::http::HeaderMap;
 
-pub use reader::{PATIENCE, Reader, SEEN_MAX, Transport};
+pub use reader::{PATIENCE, Reader, SEEN_MAX, Transport, Via};
 pub use seen::{Event, Gap, Over, Place, Seen};
 
 use crate::dial::Dialer;

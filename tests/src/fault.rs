@@ -1,8 +1,8 @@
 //! Faults between a client and a server: cut, stall, re-chunk, at an exact byte, the same in every run.
 //!
 //! [`Faulty`] wraps the client's end of any stream; [`FaultProxy`] does the same for real sockets. *Down* is what the
-//! server sends, *up* what the client sends. No clock and no unseeded chance is involved, so that a failing run can be
-//! run again.
+//! server sends, *up* what the client sends. No unseeded chance is involved, and no clock but where a plan sets a pace, so
+//! that a failing run can be run again.
 
 mod proxy;
 #[cfg(test)]
@@ -13,8 +13,10 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Sleep;
 
 use crate::dial::Wire;
 
@@ -74,6 +76,13 @@ struct Lane {
     cut: Option<(u64, Cut)>,
     stall: Option<u64>,
     chunks: Chunks,
+    pace: Option<Pace>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    bytes: usize,
+    per: Duration,
 }
 
 impl Plan {
@@ -92,6 +101,12 @@ impl Plan {
     /// Re-chunks that way. Upwards the writer also yields after each piece, so that the server sees the pieces.
     pub fn chunk(mut self, way: Way, chunks: Chunks) -> Self {
         self.lane(way).chunks = chunks;
+        self
+    }
+
+    /// Lets at most `bytes` go that way, then nothing for `per`, and so on: a slow path.
+    pub fn pace(mut self, way: Way, bytes: usize, per: Duration) -> Self {
+        self.lane(way).pace = Some(Pace { bytes: bytes.max(1), per });
         self
     }
 
@@ -169,6 +184,9 @@ struct Flow {
     rng: fastrand::Rng,
     yielded: bool,
     waker: Option<Waker>,
+    /// Bytes that may go before the next rest, and the rest, while there is one.
+    burst: usize,
+    rest: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: Wire> Faulty<S> {
@@ -194,7 +212,9 @@ impl<S> Drop for Faulty<S> {
 impl Flow {
     fn new(lane: Lane) -> Self {
         let seed = if let Chunks::Random { seed, .. } = lane.chunks { seed } else { 0 };
-        Self { lane, bytes: 0, rng: fastrand::Rng::with_seed(seed), yielded: false, waker: None }
+        let burst = lane.pace.map_or(usize::MAX, |pace| pace.bytes);
+        let rng = fastrand::Rng::with_seed(seed);
+        Self { lane, bytes: 0, rng, yielded: false, waker: None, burst, rest: None }
     }
 
     fn cut_due(&self) -> Option<Cut> {
@@ -215,7 +235,26 @@ impl Flow {
         let bound = |after: u64| usize::try_from(after - self.bytes).unwrap_or(usize::MAX);
         let cut = self.lane.cut.map_or(usize::MAX, |(after, _)| bound(after));
         let stall = self.lane.stall.map_or(usize::MAX, bound);
-        wanted.min(chunk).min(cut).min(stall)
+        wanted.min(chunk).min(cut).min(stall).min(self.burst)
+    }
+
+    /// These went.
+    fn count(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        let Some(pace) = self.lane.pace else { return };
+        self.burst = self.burst.saturating_sub(bytes);
+        if self.burst == 0 {
+            self.rest = Some(Box::pin(tokio::time::sleep(pace.per)));
+            self.burst = pace.bytes;
+        }
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Some(rest) = &mut self.rest {
+            std::task::ready!(rest.as_mut().poll(cx));
+            self.rest = None;
+        }
+        Poll::Ready(())
     }
 }
 
@@ -250,11 +289,11 @@ impl<S> State<S> {
         }
     }
 
-    /// Parks behind a stall. The waker is kept in any case, for a cut by hand.
-    fn poll_stall(&mut self, way: Way, cx: &Context<'_>) -> Poll<()> {
+    /// Parks behind a stall, and rests where there is a pace. The waker is kept in any case, for a cut by hand.
+    fn poll_stall(&mut self, way: Way, cx: &mut Context<'_>) -> Poll<()> {
         let flow = self.flow(way);
         flow.waker = Some(cx.waker().clone());
-        if flow.stalled() { Poll::Pending } else { Poll::Ready(()) }
+        if flow.stalled() { Poll::Pending } else { flow.poll_rest(cx) }
     }
 }
 
@@ -309,7 +348,7 @@ impl<S: Wire> AsyncRead for Faulty<S> {
         std::task::ready!(Pin::new(inner).poll_read(cx, &mut piece))?;
         let read = piece.filled().len();
         buf.advance(read);
-        state.down.bytes += read as u64;
+        state.down.count(read);
         if read > 0 {
             state.sever_if_due(); // now, and not at the next read: the server is to see it at this byte
         }
@@ -338,7 +377,7 @@ impl<S: Wire> AsyncWrite for Faulty<S> {
             }));
         };
         let written = std::task::ready!(Pin::new(inner).poll_write(cx, &buf[..allowed]))?;
-        state.up.bytes += written as u64;
+        state.up.count(written);
         state.up.yielded = state.up.lane.chunks != Chunks::AsIs;
         if written > 0 {
             state.sever_if_due();

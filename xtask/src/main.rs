@@ -6,6 +6,7 @@
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
 //!      ---- bench        what a delivery costs, beside axum's own
 //!      ---- autobahn     the Autobahn test suite, its results kept by `results`
+//!      ---- stress       real processes, real sockets, faults between: nothing lost, leaked or fallen over
 //! ```
 //!
 //! A command is a module with `pub(crate) fn run() -> ExitCode`, which says itself why it failed, and a line in
@@ -19,6 +20,7 @@ mod place;
 mod results;
 mod rules;
 mod stage;
+mod stress;
 mod test;
 mod tools;
 
@@ -35,7 +37,8 @@ usage: cargo xtask <command>
   bench   what a delivery costs the server, beside axum's own (--help tells more)
   autobahn [--record]
           the Autobahn test suite against our WebSocket, over HTTP/1.1 and HTTP/2: needs a
-          Python 2.7; --record keeps the result in tests/RESULTS.md";
+          Python 2.7; --record keeps the result in tests/RESULTS.md
+  stress  what holds when much goes wrong at once (--help tells more)";
 
 fn main() -> ExitCode {
     match command() {
@@ -62,9 +65,10 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
             Short('h') | Long("help") => return Ok(None),
             Value(name) if command.is_none() => match name.to_str() {
                 Some("test") => command = Some(test::run),
-                // What follows is the command's own.
+                // What follows is theirs.
                 Some("bench") => return Ok(Some(bench::run)),
                 Some("autobahn") => return Ok(Some(autobahn::run)),
+                Some("stress") => return Ok(Some(stress::run)),
                 _ => return Err(format!("there is no command {name:?}").into()),
             },
             other => return Err(other.unexpected().into()),

@@ -6,10 +6,11 @@
 //! because what a source drops of a topic is always its oldest part, and all topics until the reader is live.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::truth::{chain, epoch};
 use super::{Fault, Faults, Report, Step, Truth, Vacuity};
-use crate::client::{Gap, Place, Transport};
+use crate::client::{Gap, Place, Via};
 
 pub(super) fn judge(
     truth: &Truth,
@@ -38,10 +39,17 @@ struct Judge<'a> {
     delivered: Vec<bool>,
     due: Option<usize>,
     pardon: Option<Pardon<'a>>,
-    gaps: Vec<&'a Gap>,
+    gaps: Vec<ToldGap<'a>>,
     connection: Connection<'a>,
     report: Report,
     faults: Vec<Fault>,
+}
+
+/// A gap, when it was seen, and where the reader stood.
+struct ToldGap<'a> {
+    gap: &'a Gap,
+    when: Instant,
+    stood_at: Option<&'a str>,
 }
 
 struct Pardon<'a> {
@@ -57,28 +65,29 @@ impl Pardon<'_> {
 
 #[derive(Default)]
 struct Connection<'a> {
-    transport: Option<Transport>,
+    via: Option<Via>,
     came: Option<&'a Place>,
     gap_promised: bool,
     ended: bool,
+    stands_at: Option<&'a str>,
 }
 
 impl<'a> Judge<'a> {
     fn step(&mut self, step: &'a Step) {
-        if matches!(step, Step::Event { .. } | Step::Gap(_) | Step::Place { .. } | Step::Open { .. }) {
+        if matches!(step, Step::Event { .. } | Step::Gap(..) | Step::Place { .. } | Step::Open { .. }) {
             if self.connection.ended {
                 self.faults.push(Fault::AfterEnd);
             }
-            if std::mem::take(&mut self.connection.gap_promised) && !matches!(step, Step::Gap(_)) {
+            if std::mem::take(&mut self.connection.gap_promised) && !matches!(step, Step::Gap(..)) {
                 self.faults.push(Fault::GapMissing);
             }
         }
         match step {
-            Step::Begin(transport, place) => self.begin(*transport, place),
+            Step::Begin(via, place) => self.begin(*via, place),
             Step::Open { cursor, outcome } => self.open(cursor, outcome),
             Step::Event { id: None, .. } => self.faults.push(Fault::NoCursor),
             Step::Event { id: Some(id), topic, hash } => self.event(id, topic.as_deref(), *hash),
-            Step::Gap(gap) => self.gap(gap),
+            Step::Gap(gap, when) => self.gap(gap, *when),
             Step::Place { cursor, live } => self.place(cursor, *live),
             Step::End(cursor) => {
                 if let Some(cursor) = cursor {
@@ -91,13 +100,17 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn begin(&mut self, transport: Transport, place: &'a Place) {
-        if let Some(before) = self.connection.transport {
+    fn begin(&mut self, via: Via, place: &'a Place) {
+        if let Some(before) = self.connection.via {
             self.report.disconnects += 1;
-            self.report.switches += usize::from(before != transport);
+            self.report.switches += usize::from(before != via);
         }
-        self.connection =
-            Connection { transport: Some(transport), came: Some(place), gap_promised: false, ended: false };
+        self.connection = Connection {
+            via: Some(via),
+            came: Some(place),
+            stands_at: place.cursor(),
+            ..Connection::default()
+        };
         self.pardon = None; // a loss is told again on every connection that it concerns
         match place {
             // The earliest retained owes nothing for what is gone before it.
@@ -111,7 +124,14 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn open(&mut self, cursor: &str, outcome: &str) {
+    /// The reader stands here from now on; only a gap leads into another epoch.
+    fn stand(&mut self, cursor: &'a str) {
+        if self.connection.stands_at.replace(cursor).is_some_and(|before| epoch(before) != epoch(cursor)) {
+            self.faults.push(Fault::SilentGap(cursor.to_owned()));
+        }
+    }
+
+    fn open(&mut self, cursor: &'a str, outcome: &str) {
         let came = self.connection.came.unwrap_or(&Place::Default);
         let honest = match (came.cursor(), outcome) {
             (Some(came), "resumed" | "gap") => came == cursor,
@@ -128,10 +148,11 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn event(&mut self, id: &str, topic: Option<&str>, hash: u64) {
+    fn event(&mut self, id: &'a str, topic: Option<&str>, hash: u64) {
         let Some(at) = self.truth.position(id) else {
             return self.faults.push(Fault::Unknown(id.to_owned()));
         };
+        self.stand(id);
         let entry = &self.truth.entries[at];
         if !self.wanted(at) {
             self.faults.push(Fault::Stray(id.to_owned()));
@@ -158,9 +179,10 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn gap(&mut self, gap: &'a Gap) {
+    fn gap(&mut self, gap: &'a Gap, when: Instant) {
         self.report.gaps += 1;
-        self.gaps.push(gap);
+        let stood_at = self.connection.stands_at.replace(&gap.to);
+        self.gaps.push(ToldGap { gap, when, stood_at });
         let from = gap.from.as_deref().and_then(|from| self.truth.rank(from)).unwrap_or(0);
         let to = self.truth.rank(&gap.to).unwrap_or(self.truth.entries.len());
         self.pardon = Some(Pardon::since(from));
@@ -175,7 +197,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn place(&mut self, cursor: &str, live: bool) {
+    fn place(&mut self, cursor: &'a str, live: bool) {
+        self.stand(cursor);
         if let Some(rank) = self.truth.rank(cursor) {
             match self.due {
                 Some(due) if rank < due => self.faults.push(Fault::PlaceBack(cursor.to_owned())),
@@ -219,8 +242,8 @@ impl<'a> Judge<'a> {
         if vacuity.to_the_end && self.due.is_some() {
             self.pass(self.truth.entries.len());
         }
-        let false_gaps = self.gaps.iter().filter(|gap| !self.is_justified(gap));
-        self.faults.extend(false_gaps.map(|gap| Fault::FalseGap((*gap).clone())).collect::<Vec<_>>());
+        let false_gaps = self.gaps.iter().filter(|told| !self.is_justified(told));
+        self.faults.extend(false_gaps.map(|told| Fault::FalseGap(told.gap.clone())).collect::<Vec<_>>());
         let published = self.published_chains();
         for (topic, link) in &self.report.chains {
             if published.get(topic) != Some(link) {
@@ -240,17 +263,21 @@ impl<'a> Judge<'a> {
         if self.faults.is_empty() { Ok(self.report) } else { Err(Faults(self.faults)) }
     }
 
-    /// A gap is true if something that it may speak of is gone and never came; where only the broker could know, it is
-    /// believed.
-    fn is_justified(&self, gap: &Gap) -> bool {
+    /// A gap is true if something that it may speak of was gone by then and never came; where only the broker could know,
+    /// it is believed.
+    fn is_justified(&self, ToldGap { gap, when, stood_at }: &ToldGap<'_>) -> bool {
         let since = gap.from.as_deref().map_or(Some(0), |from| self.truth.rank(from));
+        let is_from = |from: &str| stood_at.is_none_or(|stood_at| epoch(stood_at) == epoch(from));
         match gap.reason.as_str() {
             "diverged" | "source" => true,
-            "epoch" if gap.from.as_deref().is_none_or(|from| epoch(from) != epoch(&gap.to)) => true,
+            "epoch" if gap.from.as_deref().is_none_or(|from| epoch(from) != epoch(&gap.to)) => {
+                gap.from.as_deref().is_none_or(is_from)
+            }
             // Beyond the tail of its own epoch: nothing was published after it.
             "epoch" => since.is_none_or(|since| self.truth.rank_is_tail(since)),
             _ => since.is_none_or(|since| {
-                (since..self.delivered.len()).any(|at| self.owed(at) && self.truth.may_be_lost(at))
+                (since..self.delivered.len())
+                    .any(|at| self.owed(at) && self.truth.may_be_told_lost(at, *when))
             }),
         }
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::client::{Event, Reader, Target};
+use crate::client::{Event, Reader, Target, Transport};
 use crate::fault::{Cut, Plan, Way};
 use crate::host::Host;
 use crate::tiny::Tiny;
@@ -188,6 +188,75 @@ fn a_restart_is_an_honest_gap() {
 }
 
 #[test]
+fn a_gap_that_comes_before_its_loss_is_caught() {
+    let gap_at = |told: fn(&mut Truth, &mut Checker)| {
+        let (mut all, mut checker) = (truth(), Checker::default());
+        checker.begin(Transport::Sse, &Place::After(at(2)));
+        told(&mut all, &mut checker);
+        checker.see_all(&(7..=10).map(event).collect::<Vec<_>>());
+        checker.finish(&all, Vacuity::default())
+    };
+    let honest = gap_at(|all, checker| {
+        all.lose_now(None, &at(6));
+        checker.see(&gap(2, 6));
+    });
+    assert_eq!(honest.unwrap().skipped, 4);
+    let invented = gap_at(|all, checker| {
+        checker.see(&gap(2, 6));
+        all.lose_now(None, &at(6));
+        all.lose(None, &at(6)); // and the first to say so decides
+    });
+    assert_eq!(invented.unwrap_err().0, [Fault::FalseGap(trimmed(2, 6))]);
+}
+
+#[test]
+fn another_epoch_without_a_gap_is_caught() {
+    let mut restarted = truth();
+    restarted.lose(None, &at(10));
+    restarted.publish("0.0001", Some("a"), b"new");
+    let gap = |from: &str| {
+        Seen::Gap(Gap { reason: "epoch".to_owned(), from: Some(from.to_owned()), to: "0.0000".to_owned() })
+    };
+    let Seen::Event(mut new) = event(1) else { unreachable!() };
+    (new.id, new.data) = (Some("0.0001".to_owned()), b"new".to_vec());
+    let new = Seen::Event(new);
+    let lied = faults(&restarted, 10, [new.clone()]);
+    assert_eq!(lied, [Fault::SilentGap("0.0001".to_owned())], "though nothing of the old one was missed");
+    let lied = faults(&restarted, 10, [Seen::Live { cursor: "0.0000".to_owned() }, new.clone()]);
+    assert_eq!(lied, [Fault::SilentGap("0.0000".to_owned())]);
+    let lied = faults(&restarted, 10, [gap(&at(10)), gap(&at(10)), new.clone()]);
+    assert!(matches!(lied[..], [Fault::FalseGap(_)]), "told twice: {lied:?}");
+    assert_eq!(run(&restarted, Place::After(at(10)), [gap(&at(10)), new]).unwrap().gaps, 1);
+}
+
+#[test]
+fn whom_a_loss_concerns_is_known() {
+    let topics = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+    let (a, b, both) = (topics(&["a"]), topics(&["b"]), topics(&["a", "b"]));
+    let mut all = truth();
+    assert!((0..=10).all(|n| !all.owes_gap(&both, &at(n))), "nothing is lost");
+    assert_eq!(
+        [&a, &b, &topics(&["c"])].map(|set| all.newest_of(set)),
+        [Some(&*at(9)), Some(&*at(10)), None]
+    );
+    all.lose(Some("a"), &at(5));
+    for n in 0..=10 {
+        assert_eq!([&a, &b, &both].map(|set| all.owes_gap(set, &at(n))), [n < 5, false, n < 5], "{n}");
+    }
+    all.publish("0.0001", Some("a"), b"new");
+    assert!(all.owes_gap(&b, &at(10)) && all.owes_gap(&b, "f.0001"), "of another epoch");
+    assert!(!all.owes_gap(&b, "0.0000"));
+    assert_eq!([&a, &b].map(|set| all.newest_of(set)), [Some("0.0001"), None], "of the epoch of now");
+    assert_eq!(
+        [&a, &b].map(|set| all.is_at_end(set, &at(10))),
+        [false, false],
+        "that was another epoch's end"
+    );
+    assert_eq!([&a, &b].map(|set| all.is_at_end(set, "0.0000")), [false, true]);
+    assert_eq!([&a, &b].map(|set| all.is_at_end(set, "0.0001")), [true, true]);
+}
+
+#[test]
 fn a_dishonest_open_place_or_end_is_caught() {
     let rest = |from: u32| (from..=10).map(event);
     let lied = faults(&truth(), 7, [open(9, "resumed")].into_iter().chain(rest(8)));
@@ -251,6 +320,19 @@ fn a_vacuous_run_is_caught() {
     let wanted = Vacuity { min_disconnects: 1, min_switches: 1, min_gaps: 1, ..Vacuity::default() };
     let lied = checker.finish(&truth(), wanted).unwrap_err().0;
     assert_eq!(lied, ["disconnects", "switches", "gaps"].map(|what| Fault::Vacuous(what, 0, 1)));
+}
+
+#[test]
+fn another_http_is_a_switch() {
+    let mut checker = Checker::default();
+    for (nth, via) in Via::SIX.into_iter().enumerate() {
+        checker.begin(via, &Place::After(at(nth as u32)));
+        checker.see(&event(nth as u32 + 1));
+    }
+    checker.begin(Via::SIX[5], &Place::After(at(6)));
+    checker.see_all(&(7..=10).map(event).collect::<Vec<_>>());
+    let report = checker.finish(&truth(), Vacuity::default()).unwrap();
+    assert_eq!((report.disconnects, report.switches), (6, 5), "the last came back the way it went");
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,9 @@
 //! What was published, in source order, and what the source has dropped since.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
+use std::time::Instant;
 
 /// The publisher's own list. Entries of one epoch (what stands before the cursor's `.` or `~`) lie together and rise.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +19,26 @@ pub(super) struct Entry {
     pub(super) cursor: String,
     pub(super) topic: Option<String>,
     pub(super) hash: u64,
-    lost: bool,
+    lost: Lost,
     pub(super) superseded: bool,
+}
+
+/// Whether the source has dropped an entry, and since when.
+#[derive(Clone, Copy, Debug)]
+enum Lost {
+    No,
+    AtSomeTime,
+    Since(Instant),
+}
+
+impl Lost {
+    fn is_known_by(self, when: Instant) -> bool {
+        match self {
+            Self::No => false,
+            Self::AtSomeTime => true,
+            Self::Since(then) => then <= when,
+        }
+    }
 }
 
 impl Truth {
@@ -44,7 +63,13 @@ impl Truth {
         let topic = topic.map(str::to_owned);
         let hash = hash(data);
         self.by_cursor.insert(cursor.to_owned(), at);
-        self.entries.push(Entry { cursor: cursor.to_owned(), topic, hash, lost: false, superseded: false });
+        self.entries.push(Entry {
+            cursor: cursor.to_owned(),
+            topic,
+            hash,
+            lost: Lost::No,
+            superseded: false,
+        });
     }
 
     /// The source has dropped all up to and with `through`: of one topic, or of all if none is named.
@@ -52,9 +77,48 @@ impl Truth {
     /// # Panics
     /// Nothing was published at `through`.
     pub fn lose(&mut self, topic: Option<&str>, through: &str) {
+        self.mark(topic, through, Lost::AtSomeTime);
+    }
+
+    /// As [`lose`](Self::lose), said just before the source does it: a gap that a reader saw earlier cannot speak of
+    /// this loss. Where losses go on all the time it is this that shows an invented gap.
+    ///
+    /// # Panics
+    /// As [`lose`](Self::lose).
+    pub fn lose_now(&mut self, topic: Option<&str>, through: &str) {
+        self.mark(topic, through, Lost::Since(Instant::now()));
+    }
+
+    /// The first to say so decides.
+    fn mark(&mut self, topic: Option<&str>, through: &str, lost: Lost) {
         let end = self.position(through).expect("lose names an entry that was published") + 1;
         let concerned = |entry: &&mut Entry| topic.is_none() || entry.topic.as_deref() == topic;
-        self.entries[..end].iter_mut().filter(concerned).for_each(|entry| entry.lost = true);
+        let kept = self.entries[..end].iter_mut().filter(|entry| matches!(entry.lost, Lost::No));
+        kept.filter(concerned).for_each(|entry| entry.lost = lost);
+    }
+
+    /// Whether a reader of these topics that comes back from `place` now is owed a gap: something behind it is gone, or
+    /// it is of another epoch than the newest entry.
+    pub fn owes_gap(&self, topics: &BTreeSet<String>, place: &str) -> bool {
+        let is_of_now = self.epochs.last().is_some_and(|(now, _)| now == epoch(place));
+        let behind = self.rank(place).filter(|_| is_of_now).map(|rank| &self.entries[rank..]);
+        behind.is_none_or(|behind| {
+            let concerned = |entry: &&Entry| entry.topic.as_ref().is_some_and(|topic| topics.contains(topic));
+            behind.iter().filter(concerned).any(|entry| !matches!(entry.lost, Lost::No))
+        })
+    }
+
+    /// The place of the newest entry of these topics in the epoch of now, if there is one.
+    pub fn newest_of(&self, topics: &BTreeSet<String>) -> Option<&str> {
+        let (_, range) = self.epochs.last()?;
+        let concerned = |entry: &&Entry| entry.topic.as_ref().is_some_and(|topic| topics.contains(topic));
+        self.entries[range.clone()].iter().rev().find(concerned).map(|entry| entry.cursor.as_str())
+    }
+
+    /// Whether a reader of these topics that stands at `place` has all that there is of them.
+    pub fn is_at_end(&self, topics: &BTreeSet<String>, place: &str) -> bool {
+        let is_of_now = self.epochs.last().is_some_and(|(now, _)| now == epoch(place));
+        is_of_now && self.newest_of(topics).is_none_or(|newest| newest <= place)
     }
 
     /// A later value of the same key has taken this entry's place: it may still come, and is owed to nobody.
@@ -89,7 +153,12 @@ impl Truth {
     }
 
     pub(super) fn may_be_lost(&self, at: usize) -> bool {
-        self.losses_unknown || self.entries[at].lost
+        self.losses_unknown || !matches!(self.entries[at].lost, Lost::No)
+    }
+
+    /// Whether somebody may have said by then that it is lost.
+    pub(super) fn may_be_told_lost(&self, at: usize, when: Instant) -> bool {
+        self.losses_unknown || self.entries[at].lost.is_known_by(when)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Any of the four clients under one roof, so that a law is one loop over transports, or over pairs of them.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::long_poll::LongPoll;
@@ -25,9 +26,55 @@ impl Transport {
     /// All of them.
     pub const ALL: [Self; 4] = [Self::Poll, Self::LongPoll, Self::Sse, Self::WebSocket];
 
+    /// Whether it asks again and again.
+    pub fn is_poll(self) -> bool {
+        matches!(self, Self::Poll | Self::LongPoll)
+    }
+
     /// All ordered pairs, each with itself too.
     pub fn pairs() -> impl Iterator<Item = (Self, Self)> {
         Self::ALL.into_iter().flat_map(|from| Self::ALL.map(|to| (from, to)))
+    }
+}
+
+/// A transport, and what it is spoken in: a way of reading, of which there are more than transports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Via {
+    /// The transport.
+    pub transport: Transport,
+    /// Its HTTP.
+    pub http: Http,
+}
+
+impl Via {
+    /// The six that differ in more than the connection beneath them: over HTTP/2 a poll is a request as any other.
+    pub const SIX: [Self; 6] = [
+        Self { transport: Transport::Poll, http: Http::One },
+        Self { transport: Transport::LongPoll, http: Http::One },
+        Self { transport: Transport::Sse, http: Http::One },
+        Self { transport: Transport::Sse, http: Http::Two },
+        Self { transport: Transport::WebSocket, http: Http::One },
+        Self { transport: Transport::WebSocket, http: Http::Two },
+    ];
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let http = if self.http == Http::One { "h1" } else { "h2" };
+        let transport = match self.transport {
+            Transport::Poll => "poll",
+            Transport::LongPoll => "long-poll",
+            Transport::Sse => "SSE",
+            Transport::WebSocket => "WebSocket",
+        };
+        write!(f, "{transport} {http}")
+    }
+}
+
+impl From<Transport> for Via {
+    /// Over HTTP/1.1.
+    fn from(transport: Transport) -> Self {
+        Self { transport, http: Http::One }
     }
 }
 

@@ -51,6 +51,27 @@ async fn stall_holds_until_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pace_rests_after_each_burst_and_loses_nothing() {
+    let per = Duration::from_secs(1);
+    let (near, mut far) = duplex(64);
+    let (mut faulty, _link) =
+        Faulty::new(near, Plan::default().pace(Way::Down, 4, per).pace(Way::Up, 3, per));
+    let begun = tokio::time::Instant::now();
+    far.write_all(TEXT).await.unwrap();
+    let mut got = [0; 10];
+    let mut came = Vec::new();
+    for _ in 0..3 {
+        let read = faulty.read(&mut got).await.unwrap();
+        came.push((read, begun.elapsed().as_secs()));
+    }
+    assert_eq!(came, [(4, 0), (4, 1), (2, 2)]);
+    faulty.write_all(TEXT).await.unwrap();
+    assert_eq!(begun.elapsed().as_secs(), 5, "three rests lie within ten bytes");
+    far.read_exact(&mut got).await.unwrap();
+    assert_eq!(got, TEXT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn cut_by_hand_wakes_a_parked_reader_and_needs_no_reader() {
     let (near, mut far) = duplex(64);
     let (mut faulty, link) = Faulty::new(near, Plan::default());
