@@ -99,7 +99,7 @@ fn controls_repeat_a_place_and_an_open_with_a_gap_has_none() {
         (Control::Ping(to), format!("id: {to}\nevent: $ping\ndata: {{\"cursor\":\"{to}\"}}\n\n")),
     ];
     for (control, bytes) in cases {
-        assert_eq!(codec::control(&control, Data::Payload), bytes);
+        assert_eq!(codec::control(&control, Data::Payload, &PLAIN), bytes);
     }
 }
 
@@ -107,11 +107,11 @@ fn controls_repeat_a_place_and_an_open_with_a_gap_has_none() {
 fn a_stream_begins_beats_and_ends_as_browsers_want_it() {
     let c = at(2);
     assert_eq!(codec::preamble(Duration::from_millis(2000)), "retry: 2000\n");
-    assert_eq!(codec::beat(Some(c)), format!(":\nid: {c}\n\n"));
-    assert_eq!(codec::beat(None), ":\n\n");
+    assert_eq!(codec::beat(Some(c), &PLAIN), format!(":\nid: {c}\n\n"));
+    assert_eq!(codec::beat(None, &PLAIN), ":\n\n");
     let end = |cursor, reason, retry| {
         let end = Control::End { cursor, reason, retry };
-        String::from_utf8(codec::end(&end, retry, Data::Payload).to_vec()).unwrap()
+        String::from_utf8(codec::end(&end, retry, Data::Payload, &PLAIN).to_vec()).unwrap()
     };
     assert_eq!(
         end(Some(c), EndReason::Closed, None),

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 
+use super::codec;
 use super::io::Io;
 
 /// Frames on their way out.
@@ -81,9 +82,10 @@ impl Outbox {
     pub(super) fn close_now(&mut self, frame: Bytes) {
         if !self.is_closed {
             self.first.take_if(|_| !self.is_begun);
-            self.rest.clear();
+            let is_in_two = self.is_begun && self.rest.front().is_some_and(|next| !codec::is_begin(next));
+            self.rest.truncate(usize::from(is_in_two));
             self.pong = None;
-            self.bytes = self.first.as_ref().map_or(0, Bytes::len);
+            self.bytes = self.first.iter().chain(&self.rest).map(Bytes::len).sum();
             self.close(frame);
         }
     }
@@ -140,7 +142,8 @@ impl Outbox {
             }
             written -= first.len();
             self.first = self.rest.pop_front();
-            self.is_begun = false;
+            // A signed frame is in two pieces.
+            self.is_begun = self.first.as_ref().is_some_and(|next| !codec::is_begin(next));
         }
     }
 }
