@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod cors;
+mod cursor_fuzz;
 mod fuzz;
 mod h2;
 mod http_caching;
@@ -16,6 +17,7 @@ mod once;
 mod once_storm;
 mod polling;
 mod raw;
+mod signed;
 mod sse;
 mod sse_payloads;
 mod wire;
