@@ -9,7 +9,7 @@ use realtime_core::envelope::{self, Control};
 use realtime_core::{Cursor, DEFAULT_NAME, Entry, Format, Payload};
 
 use super::config::Data;
-use crate::signed::CursorForm;
+use crate::signed::{CursorForm, TAG_BYTES};
 
 /// Under which entries keep their block with the payload as data.
 pub(super) const PAYLOAD: Format = Format::new("realtime-tower/sse/payload");
@@ -44,10 +44,12 @@ fn block(entry: &Entry, data: &[u8]) -> Bytes {
 /// A block with the ids that are one reader's: what stands before the end of the last id, and what is shared behind it.
 pub(super) fn signed(entry: &Entry, block: &Bytes, form: Data, cursors: &CursorForm) -> (Bytes, Bytes) {
     let id = cursors.text(entry.cursor());
-    let mut out = Vec::with_capacity(2 * id.len() + entry.event().name().len() + 48);
+    let inner = (form == Data::Envelope).then(|| envelope_at(entry, id.plain_len()));
+    // Just what it takes: a Vec with room to spare is shared by one more allocation.
+    let bytes = inner.map_or(ID_AT, |start| start + TAG_BYTES) + id.len();
+    let mut out = Vec::with_capacity(bytes);
     let mut at = 0;
-    let mut ends = [Some(ID_AT), (form == Data::Envelope).then(|| envelope_at(entry, id.plain_len()))];
-    for start in ends.iter_mut().filter_map(Option::take) {
+    for start in [Some(ID_AT), inner].into_iter().flatten() {
         out.extend_from_slice(&block[at..start]);
         out.extend_from_slice(id.as_bytes());
         at = start + id.plain_len();
