@@ -181,7 +181,7 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
     let config = crate::Config { cursor_keys: Some(secret.clone()), ..crate::Config::default() };
     let claim = who(Some("acme"), Some("ann"));
     let text = signed(Cursor::new(1, 2), &secret, &claim);
-    let came = resume::came(&http::HeaderMap::new(), &[text.clone()]);
+    let came = resume::came(&http::HeaderMap::new(), std::slice::from_ref(&text));
     let shown = format!("{config:?} {claim:?} {came:?} {:?}", claim.form(Some(&secret)));
     assert!(shown.contains("CursorKeys(1 of them)") && shown.contains("signed"), "{shown}");
     for hidden in ["correct", "horse", "acme", "ann\"", &text[text.len() - 22..]] {
