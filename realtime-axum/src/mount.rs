@@ -7,7 +7,8 @@ use axum::handler::Handler;
 use axum::routing::MethodRouter;
 use realtime_core::{Source, Start};
 use realtime_tower::{
-    All, Builder, Config, Endpoint, Handle, NoSource, NoUplink, OnceConfig, Origins, Slow, Transports,
+    All, Builder, Config, CursorKeys, Endpoint, Handle, NoSource, NoUplink, OnceConfig, Origins, Slow,
+    Transports,
 };
 
 use crate::route;
@@ -124,6 +125,12 @@ impl<T> MountBuilder<T> {
     #[must_use]
     pub fn once(self, once: OnceConfig) -> Self {
         Self(self.0.once(once))
+    }
+
+    /// Signs cursors with these keys, and takes none without a tag of theirs; see [`Config::cursor_keys`].
+    #[must_use]
+    pub fn cursor_keys(self, keys: CursorKeys) -> Self {
+        Self(self.0.cursor_keys(keys))
     }
 
     /// The mount, and the grip on it.

@@ -9,7 +9,8 @@ use axum::body::Body;
 use axum::response::Response;
 use realtime_core::Source;
 use realtime_tower::{
-    Admitted, Endpoint, Inbound, IntoReply, NoUplink, Principal, Transports, Uplink, UplinkFn, uplink_fn,
+    Admitted, CursorScope, Endpoint, Inbound, IntoReply, NoUplink, Principal, Transports, Uplink, UplinkFn,
+    uplink_fn,
 };
 
 /// An answer in the making: await it.
@@ -46,7 +47,7 @@ impl<T, S> Serve<T, S, NoUplink> {
 }
 
 impl<T, S, U> Serve<T, S, U> {
-    /// Who sends it, as the handler's own extractors found out: an `Idempotency-Key` of theirs is known among their
+    /// Who sends it, as the handler's own extractors found out: signed cursors are theirs alone, an `Idempotency-Key` of theirs is known among their
     /// messages alone, and stays theirs when their token is refreshed. See [`Principal`] for who it is without this.
     ///
     /// ```
@@ -74,6 +75,33 @@ impl<T, S, U> Serve<T, S, U> {
     #[must_use]
     pub fn principal(mut self, who: impl AsRef<[u8]>) -> Self {
         self.admitted.set_principal(Principal::new(who));
+        self
+    }
+
+    /// What is read, where the mount signs its cursors ([`MountBuilder::cursor_keys`](crate::MountBuilder::cursor_keys)): a
+    /// cursor that was given for something else is refused. With [`principal`](Self::principal) it is also this reader's
+    /// alone. See [`CursorScope`].
+    ///
+    /// ```
+    /// use axum::{Router, extract::{Path, State}, response::Response};
+    /// use realtime_axum::Realtime;
+    /// use realtime_core::Log;
+    /// use realtime_tower::CursorKeys;
+    ///
+    /// async fn room(Path(room): Path<String>, State(log): State<Log>, rt: Realtime) -> Response {
+    ///     rt.serve(log.topic(&*room)).cursor_scope(&room).await
+    /// }
+    ///
+    /// // From wherever secrets are kept.
+    /// let secret = [7; 32];
+    /// let (mount, _handle) = realtime_axum::mount().cursor_keys(CursorKeys::new(secret)?).build();
+    /// let app: Router = Router::new().route("/rooms/{room}", mount.route(room)).with_state(Log::new());
+    /// # drop(app);
+    /// # Ok::<(), realtime_tower::CursorKeysError>(())
+    /// ```
+    #[must_use]
+    pub fn cursor_scope(mut self, what: impl AsRef<[u8]>) -> Self {
+        self.admitted.set_cursor_scope(CursorScope::new(what));
         self
     }
 }

@@ -8,6 +8,7 @@
 //! `message`), `topic`, `key` (of a topic that keeps the latest per key), `encoding` (`base64` for binary payloads),
 //! `data`. Controls are messages whose `event` starts with `$`.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -21,6 +22,20 @@ use crate::feed::{Gap, Opened};
 
 /// The format under which entries keep their envelope: `entry.encoded(envelope::FORMAT, envelope::event)`.
 pub const FORMAT: Format = Format::new("realtime-core/envelope");
+
+/// Where the id of an event's message begins: what is before and after it is the same for all readers, whatever else a
+/// transport puts behind the cursor.
+///
+/// ```
+/// use realtime_core::{Cursor, Entry, Event, envelope};
+///
+/// let message = envelope::event(&Entry::new(Cursor::new(1, 2), Event::text("note", "hi")?));
+/// assert!(message[envelope::ID_AT..].starts_with(Cursor::new(1, 2).to_string().as_bytes()));
+/// # Ok::<(), realtime_core::EventError>(())
+/// ```
+pub const ID_AT: usize = ID.len();
+
+const ID: &str = "{\"id\":\"";
 
 /// An event as one message.
 ///
@@ -51,7 +66,7 @@ pub fn event(entry: &Entry) -> Bytes {
 /// ```
 pub fn write_event(entry: &Entry, out: &mut Vec<u8>) {
     let event = entry.event();
-    out.extend_from_slice(b"{\"id\":\"");
+    out.extend_from_slice(ID.as_bytes());
     out.extend_from_slice(entry.cursor().to_string().as_bytes());
     out.push(b'"');
     if event.name() != DEFAULT_NAME {
@@ -199,6 +214,11 @@ impl Control {
 
     /// The payload: a JSON object.
     pub fn data(&self) -> String {
+        self.data_with(|cursor| cursor)
+    }
+
+    /// The payload, with every cursor written as `text` has it.
+    pub fn data_with<T: Display>(&self, text: impl Fn(Cursor) -> T) -> String {
         match self {
             Self::Open { opened, resumed, heartbeat } => {
                 let outcome = match (opened.gap, resumed) {
@@ -208,12 +228,12 @@ impl Control {
                 };
                 format!(
                     r#"{{"cursor":"{}","outcome":"{outcome}","heartbeatMs":{}}}"#,
-                    opened.cursor,
+                    text(opened.cursor),
                     heartbeat.as_millis()
                 )
             }
-            Self::Gap(gap) => self::gap(gap),
-            Self::Live(cursor) | Self::Ping(cursor) => format!(r#"{{"cursor":"{cursor}"}}"#),
+            Self::Gap(gap) => gap_with(gap, text),
+            Self::Live(cursor) | Self::Ping(cursor) => format!(r#"{{"cursor":"{}"}}"#, text(*cursor)),
             Self::End { reason, retry, .. } => {
                 let retry = retry.map_or("false".to_owned(), |pause| pause.as_millis().to_string());
                 format!(r#"{{"reason":"{}","retry":{retry}}}"#, reason.as_str())
@@ -223,8 +243,20 @@ impl Control {
 
     /// The whole message.
     pub fn message(&self) -> String {
-        let (name, data) = (self.name(), self.data());
-        match self.id() {
+        self.message_with(|cursor| cursor)
+    }
+
+    /// The whole message, with every cursor written as `text` has it: a transport may put something behind it.
+    ///
+    /// ```
+    /// use realtime_core::{Cursor, envelope::Control};
+    ///
+    /// let signed = Control::Live(Cursor::new(1, 2)).message_with(|cursor| format!("{cursor}-tag"));
+    /// assert!(signed.starts_with(r#"{"id":"0000000000000001.0000000000000002-tag","event":"$live""#));
+    /// ```
+    pub fn message_with<T: Display>(&self, text: impl Fn(Cursor) -> T) -> String {
+        let (name, data) = (self.name(), self.data_with(&text));
+        match self.id().map(text) {
             Some(id) => format!(r#"{{"id":"{id}","event":"{name}","data":{data}}}"#),
             None => format!(r#"{{"event":"{name}","data":{data}}}"#),
         }
@@ -243,8 +275,13 @@ impl Control {
 /// );
 /// ```
 pub fn gap(gap: &Gap) -> String {
-    let from = gap.from.map_or("null".to_owned(), |from| format!("\"{from}\""));
-    format!(r#"{{"reason":"{}","from":{from},"to":"{}"}}"#, gap.reason.as_str(), gap.to)
+    gap_with(gap, |cursor| cursor)
+}
+
+/// The same, with every cursor written as `text` has it.
+pub fn gap_with<T: Display>(gap: &Gap, text: impl Fn(Cursor) -> T) -> String {
+    let from = gap.from.map_or("null".to_owned(), |from| format!("\"{}\"", text(from)));
+    format!(r#"{{"reason":"{}","from":{from},"to":"{}"}}"#, gap.reason.as_str(), text(gap.to))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::layer::RealtimeLayer;
 use crate::once::OnceConfig;
 use crate::origin::Origins;
 use crate::service::{Inner, Realtime};
+use crate::signed::CursorKeys;
 use crate::source::{Fixed, MakeSource};
 use crate::transport::Transports;
 use crate::uplink::{NoUplink, Uplink};
@@ -114,6 +115,13 @@ impl<T, M, U> Builder<T, M, U> {
     #[must_use]
     pub fn once(mut self, once: OnceConfig) -> Self {
         self.config.once = once;
+        self
+    }
+
+    /// Signs cursors with these keys, and takes none without a tag of theirs; see [`Config::cursor_keys`].
+    #[must_use]
+    pub fn cursor_keys(mut self, keys: CursorKeys) -> Self {
+        self.config.cursor_keys = Some(keys);
         self
     }
 }

@@ -6,6 +6,7 @@ use realtime_core::Start;
 
 use crate::once::OnceConfig;
 use crate::origin::Origins;
+use crate::signed::CursorKeys;
 
 /// What holds for a whole mount, whatever the transport.
 ///
@@ -37,6 +38,9 @@ pub struct Config {
     pub body_wait: Duration,
     /// How much is remembered of messages with an `Idempotency-Key`; see [`OnceConfig`].
     pub once: OnceConfig,
+    /// The keys that cursors are signed with, for sources where a place must not be guessed; see [`CursorKeys`]. Default:
+    /// none, and cursors are plain.
+    pub cursor_keys: Option<CursorKeys>,
 }
 
 impl Default for Config {
@@ -51,6 +55,7 @@ impl Default for Config {
             message_bytes_max: 64 * 1024,
             body_wait: Duration::from_secs(10),
             once: OnceConfig::default(),
+            cursor_keys: None,
         }
     }
 }

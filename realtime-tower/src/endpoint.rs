@@ -23,7 +23,8 @@ use crate::observe;
 use crate::once::Principal;
 use crate::receive::{self, Announced};
 use crate::reject;
-use crate::resume::Came;
+use crate::resume::{self, Came, Signing};
+use crate::signed::{Claim, CursorScope};
 use crate::timer::within;
 use crate::transport::{Answer, Transports, Visit};
 use crate::upgrade::Upgrade;
@@ -68,15 +69,22 @@ pub struct Endpoint<T> {
 pub struct Admitted {
     pub(crate) kind: Box<Kind>,
     extensions: Arc<Extensions>,
+    claim: Claim,
 }
 
 impl Admitted {
-    /// Says who sends it, for a message with an `Idempotency-Key`; else that is read from the request, see [`Principal`].
-    /// For integrations where this is known only after [`Endpoint::admit`].
+    /// Says who sends it, for signed cursors and for a message with an `Idempotency-Key`; else that is read from the
+    /// request, see [`Principal`]. For integrations where this is known only after [`Endpoint::admit`].
     pub fn set_principal(&mut self, principal: Principal) {
+        self.claim.subject = Some(principal);
         if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
             operation.principal = principal;
         }
+    }
+
+    /// Says what is read, for signed cursors: see [`CursorScope`].
+    pub fn set_cursor_scope(&mut self, scope: CursorScope) {
+        self.claim.scope = Some(scope);
     }
 
     /// Names what its router has taken off the path in front of the mount, or a part of it: under another prefix the
@@ -152,6 +160,7 @@ impl<T: Transports> Endpoint<T> {
             return Ok(Admitted {
                 kind: Box::new(Kind::Send(announced)),
                 extensions: Arc::new(parts.extensions.clone()),
+                claim: Claim::default(),
             });
         }
         if !is_read {
@@ -169,11 +178,10 @@ impl<T: Transports> Endpoint<T> {
                 "no transport here gives what is asked for: Accept takes application/json, application/x-ndjson or text/event-stream, live takes poll, long-poll or sse",
             ));
         };
-        let (start, resumed) = match ask.start {
-            Came::Without => (self.mount.config.default_start, false),
-            Came::With(start) => (start, matches!(start, Start::After(_))),
-            Came::Malformed(detail) => return Err(reject::problem(StatusCode::BAD_REQUEST, detail)),
-        };
+        let signing = if self.mount.config.cursor_keys.is_some() { Signing::On } else { Signing::Off };
+        let begin = ask.start.begin(self.mount.config.default_start, signing);
+        let begin = begin.map_err(|detail| reject::problem(StatusCode::BAD_REQUEST, detail))?;
+        let claim = Claim::new(begin.claimed, &parts.extensions);
         if self.transports.is_guarded(transport) {
             self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
         }
@@ -181,13 +189,14 @@ impl<T: Transports> Endpoint<T> {
         let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
         let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
         if *method == Method::HEAD {
-            return Ok(Admitted { kind: Box::new(Kind::Head { transport, ask }), extensions });
+            return Ok(Admitted { kind: Box::new(Kind::Head { transport, ask }), extensions, claim });
         }
         match self.mount.admit(transport) {
             Ok(mut permit) => {
                 permit.watch(parts.extensions.get::<Stalled>().cloned());
+                let (start, resumed) = (begin.start, begin.resumed);
                 let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
-                Ok(Admitted { kind: Box::new(kind), extensions })
+                Ok(Admitted { kind: Box::new(kind), extensions, claim })
             }
             Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
         }
@@ -216,21 +225,24 @@ impl<T: Transports> Endpoint<T> {
         B: HttpBody + Send + 'a,
         B::Data: Send,
     {
-        let Admitted { kind, extensions } = admitted;
+        let Admitted { kind, extensions, claim } = admitted;
+        let form = claim.form(self.mount.config.cursor_keys.as_ref());
         // Taken apart before there is a future: what is moved into one stays in it for as long as it is parked.
-        let step = match *kind {
-            Kind::Head { transport, ask } => {
+        let step = match (*kind, form) {
+            (_, None) => Step::Done(reject::problem(StatusCode::BAD_REQUEST, resume::NO_CURSOR)),
+            (Kind::Head { transport, ask }, _) => {
                 let head = self.transports.head(transport, &ask);
                 let is_empty = head.body().is_end_stream();
                 Step::Done(if is_empty { head.map(|_| Body::unsaid()) } else { head })
             }
             // Whether a handler takes messages may be known only now.
-            Kind::Send(_) if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
-            Kind::Send(announced) => {
+            (Kind::Send(_), _) if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
+            (Kind::Send(announced), _) => {
                 drop(source);
                 Step::Receive(Box::pin(receive::receive(body, announced, extensions, uplink, &self.mount)))
             }
-            Kind::Read { transport, ask, permit, upgrade, start, resumed } => {
+            (Kind::Read { transport, ask, mut permit, upgrade, start, resumed }, Some(form)) => {
+                permit.write_cursors(form);
                 let feed = Box::pin(source.subscribe(start));
                 let visit = Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
                 Step::Read(transport, Box::new(visit))

@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 use crate::config::Config;
 use crate::mount::{Mount, Permit};
+use crate::signed::{Claim, CursorForm, CursorKeys};
 
 pub(crate) type Item = Result<Delivery, SourceError>;
 
@@ -47,6 +48,12 @@ pub(crate) fn batch(positions: std::ops::RangeInclusive<u128>, is_live: bool) ->
 
 pub(crate) fn events(positions: std::ops::RangeInclusive<u128>) -> Item {
     Ok(Delivery::Events(batch(positions, false)))
+}
+
+/// Cursors with a tag.
+pub(crate) fn signed() -> CursorForm {
+    let keys = CursorKeys::new([7; 32]).expect("32 bytes");
+    Claim::default().form(Some(&keys)).expect("no cursor is claimed")
 }
 
 pub(crate) fn permit(config: Config) -> (Arc<Mount>, Permit) {

@@ -4,7 +4,8 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
-use realtime_core::Cursor;
+
+use crate::signed::Text;
 
 const NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
 const UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
@@ -19,8 +20,8 @@ pub(crate) struct Tail {
 }
 
 /// The place to come back with, and what is known of the tail.
-pub(crate) fn place(headers: &mut HeaderMap, next: Cursor, tail: Tail) {
-    if let Ok(next) = HeaderValue::try_from(next.to_string()) {
+pub(crate) fn place(headers: &mut HeaderMap, next: Text, tail: Tail) {
+    if let Ok(next) = HeaderValue::from_str(&next) {
         headers.insert(NEXT_OFFSET, next);
     }
     const TRUE: HeaderValue = HeaderValue::from_static("true");

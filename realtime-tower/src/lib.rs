@@ -69,6 +69,7 @@ mod receive;
 mod reject;
 mod resume;
 mod service;
+mod signed;
 mod source;
 mod sse;
 mod stats;
@@ -94,6 +95,9 @@ pub use origin::{Origins, Peer};
 pub use page::PageLimits;
 pub use poll::{PollConfig, PollTransport};
 pub use service::Realtime;
+pub use signed::{
+    CURSOR_KEY_BYTES_MIN, CURSOR_KEYS_MAX, CursorKeys, CursorKeysError, CursorKeysErrorKind, CursorScope,
+};
 pub use source::{Fixed, MakeSource};
 pub use sse::{Data, Pings, SseConfig, SseTransport};
 pub use stats::{Stats, TransportStats};

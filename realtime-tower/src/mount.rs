@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::once::Once;
+use crate::signed::CursorForm;
 use crate::stats::{Counters, Stats, add};
 use crate::write_deadline::Stalled;
 
@@ -87,7 +88,15 @@ impl Mount {
         drop(seats);
         add(&self.counters[transport].connections, 1);
         let span = tracing::debug_span!("reader", transport = self.names[transport]);
-        Ok(Permit { mount: self.clone(), seat, key, transport, span, stalled: None })
+        Ok(Permit {
+            mount: self.clone(),
+            seat,
+            key,
+            transport,
+            span,
+            stalled: None,
+            cursors: CursorForm::default(),
+        })
     }
 
     pub(crate) fn counters(&self, transport: usize) -> &Counters {
@@ -146,6 +155,7 @@ pub(crate) struct Permit {
     transport: usize,
     span: tracing::Span,
     stalled: Option<Stalled>,
+    cursors: CursorForm,
 }
 
 impl Permit {
@@ -164,6 +174,15 @@ impl Permit {
     /// Its connection tells when the peer takes nothing, if the host keeps a write deadline.
     pub(crate) fn watch(&mut self, stalled: Option<Stalled>) {
         self.stalled = stalled;
+    }
+
+    /// How its cursors are to be written.
+    pub(crate) fn write_cursors(&mut self, form: CursorForm) {
+        self.cursors = form;
+    }
+
+    pub(crate) fn cursors(&self) -> &CursorForm {
+        &self.cursors
     }
 
     pub(crate) fn is_stalled(&self) -> bool {

@@ -10,12 +10,13 @@ use bytes::Bytes;
 use http::header::{self, CONTENT_TYPE, ETAG};
 use http::{HeaderValue, Response, StatusCode};
 use realtime_core::envelope::{self, Control, EndReason};
-use realtime_core::{Batch, Cursor, Delivery, Feed, Gap, Opened, SourceError};
+use realtime_core::{Batch, Cursor, Delivery, Entry, Feed, Gap, Opened, SourceError};
 
 use crate::body::Body;
 use crate::headers::{self, Tail};
 use crate::mount::{Away, Permit};
 use crate::negotiate::{Accepted, Ask};
+use crate::signed::CursorForm;
 use crate::stats::add;
 use crate::timer::{Deadline, within};
 use crate::{observe, reject};
@@ -261,7 +262,8 @@ impl Page {
         if let Some(gap) = &self.gap {
             observe::gap(permit, gap);
         }
-        let etag = self.gap.is_none().then(|| self.etag(media));
+        let cursors = permit.cursors();
+        let etag = self.gap.is_none().then(|| self.etag(media, cursors));
         let is_known = etag.as_ref().is_some_and(|etag| self.is_known(if_none_match, etag));
         let status = match self.has_news() {
             _ if self.events == 0 && is_known => StatusCode::NOT_MODIFIED,
@@ -274,7 +276,7 @@ impl Page {
             add(&counters.empties, 1);
         }
         if status == StatusCode::OK {
-            let body = self.body(media);
+            let body = self.body(media, cursors);
             add(&counters.bytes, body.len() as u64);
             *response.body_mut() = body.into();
             response.headers_mut().insert(CONTENT_TYPE, media.content_type());
@@ -284,15 +286,20 @@ impl Page {
             head.insert(ETAG, etag);
         }
         head.insert(header::CACHE_CONTROL, HeaderValue::from_static(self::CACHE_CONTROL));
-        headers::place(head, self.next, Tail { up_to_date: self.up_to_date, closed: self.closed });
+        headers::place(
+            head,
+            cursors.text(self.next),
+            Tail { up_to_date: self.up_to_date, closed: self.closed },
+        );
         response
     }
 
     /// Weak: over media type, from, next and closed, so that it changes when a stream closes with nothing new.
-    fn etag(&self, media: Media) -> HeaderValue {
+    fn etag(&self, media: Media, cursors: &CursorForm) -> HeaderValue {
         let media = if media == Media::Json { 'j' } else { 'n' };
         let closed = u8::from(self.closed);
-        HeaderValue::try_from(format!("W/\"{media}-{}-{}-{closed}\"", self.from, self.next))
+        let (from, next) = (cursors.text(self.from), cursors.text(self.next));
+        HeaderValue::try_from(format!("W/\"{media}-{from}-{next}-{closed}\""))
             .unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
@@ -305,30 +312,30 @@ impl Page {
         tags.map(<[u8]>::trim_ascii).any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
     }
 
-    fn body(&self, media: Media) -> Bytes {
+    fn body(&self, media: Media, cursors: &CursorForm) -> Bytes {
         let mut out = Vec::with_capacity(128 + self.bytes + 96 * self.events);
         match media {
-            Media::Json => self.json(&mut out),
-            Media::NdJson => self.lines(&mut out),
+            Media::Json => self.json(&mut out, cursors),
+            Media::NdJson => self.lines(&mut out, cursors),
         }
         out.into()
     }
 
-    fn json(&self, out: &mut Vec<u8>) {
+    fn json(&self, out: &mut Vec<u8>, cursors: &CursorForm) {
         out.push(b'{');
         if let Some(gap) = &self.gap {
             out.extend_from_slice(b"\"gap\":");
-            out.extend_from_slice(envelope::gap(gap).as_bytes());
+            out.extend_from_slice(envelope::gap_with(gap, |cursor| cursors.text(cursor)).as_bytes());
             out.push(b',');
         }
         out.extend_from_slice(b"\"events\":[");
         let mut separator: &[u8] = b"";
-        for message in self.messages() {
+        for (cursor, message) in self.messages() {
             out.extend_from_slice(separator);
-            out.extend_from_slice(&message);
+            write_message(out, cursor, &message, cursors);
             separator = b",";
         }
-        let (next, up_to_date, closed) = (self.next, self.up_to_date, self.closed);
+        let (next, up_to_date, closed) = (cursors.text(self.next), self.up_to_date, self.closed);
         out.extend_from_slice(
             format!(r#"],"next":"{next}","upToDate":{up_to_date},"closed":{closed}}}"#).as_bytes(),
         );
@@ -336,26 +343,43 @@ impl Page {
 
     /// The messages of `realtime.v1`, one a line. The last has the place: `$end` of a closed source, `$live` at the
     /// tail, `$ping` where the page was cut.
-    fn lines(&self, out: &mut Vec<u8>) {
-        let mut line = |message: &[u8]| {
-            out.extend_from_slice(message);
+    fn lines(&self, out: &mut Vec<u8>, cursors: &CursorForm) {
+        let control = |out: &mut Vec<u8>, control: Control| {
+            out.extend_from_slice(control.message_with(|cursor| cursors.text(cursor)).as_bytes());
             out.push(b'\n');
         };
         if let Some(gap) = self.gap {
-            line(Control::Gap(gap).message().as_bytes());
+            control(out, Control::Gap(gap));
         }
-        self.messages().for_each(|message| line(&message));
+        for (cursor, message) in self.messages() {
+            write_message(out, cursor, &message, cursors);
+            out.push(b'\n');
+        }
         let last = match (self.closed, self.up_to_date) {
             (true, _) => Control::End { cursor: Some(self.next), reason: EndReason::Closed, retry: None },
             (false, true) => Control::Live(self.next),
             (false, false) => Control::Ping(self.next),
         };
-        line(last.message().as_bytes());
+        control(out, last);
     }
 
-    fn messages(&self) -> impl Iterator<Item = Bytes> + '_ {
-        self.batches.iter().flat_map(|batch| batch.encoded(envelope::FORMAT, envelope::event))
+    fn messages(&self) -> impl Iterator<Item = (Cursor, Bytes)> + '_ {
+        self.batches.iter().flat_map(|batch| {
+            batch.iter().map(Entry::cursor).zip(batch.encoded(envelope::FORMAT, envelope::event))
+        })
     }
+}
+
+/// A message as it is shared, or with the id that is this reader's.
+fn write_message(out: &mut Vec<u8>, cursor: Cursor, message: &[u8], cursors: &CursorForm) {
+    if cursors.is_plain() {
+        return out.extend_from_slice(message);
+    }
+    let id = cursors.text(cursor);
+    let (before, rest) = message.split_at(envelope::ID_AT);
+    out.extend_from_slice(before);
+    out.extend_from_slice(id.as_bytes());
+    out.extend_from_slice(&rest[id.plain_len()..]);
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! Where the cursor comes back in.
 
 use http::{HeaderMap, HeaderName};
-use realtime_core::Start;
+use realtime_core::{Cursor, Start};
+
+use crate::signed::Tag;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -12,6 +14,8 @@ pub enum Came {
     Without,
     /// With one that can be read.
     With(Start),
+    /// With a cursor and its tag, which is to be looked at.
+    Signed(Cursor, Tag),
     /// With one that cannot, for this reason.
     Malformed(&'static str),
 }
@@ -35,12 +39,56 @@ pub(crate) fn came(headers: &HeaderMap, offsets: &[String]) -> Came {
 }
 
 fn read(text: &str) -> Came {
-    text.parse().map_or(MALFORMED, Came::With)
+    match Tag::split(text) {
+        Some((cursor, tag)) => cursor.parse().map_or(MALFORMED, |cursor| Came::Signed(cursor, tag)),
+        None => text.parse().map_or(MALFORMED, Came::With),
+    }
 }
 
-const MALFORMED: Came = Came::Malformed(
-    "not a cursor: send back one that the server gave, or -1, now or last-N with N from 1 to 10000",
-);
+/// Whether a mount signs its cursors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signing {
+    On,
+    Off,
+}
+
+/// Where reading begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Begin {
+    pub(crate) start: Start,
+    /// Whether the client came with a cursor.
+    pub(crate) resumed: bool,
+    /// A cursor that is to be verified once it is known what is read by whom.
+    pub(crate) claimed: Option<(Cursor, Tag)>,
+}
+
+impl Came {
+    /// Where reading begins, `default` being the mount's own start. Every cursor has a tag where the mount signs, and none
+    /// where it does not.
+    ///
+    /// # Errors
+    /// Why it cannot: said of a cursor of the other kind as of any text that is none.
+    pub(crate) fn begin(self, default: Start, signing: Signing) -> Result<Begin, &'static str> {
+        match (self, signing) {
+            (Self::Without, _) => Ok(Begin { start: default, resumed: false, claimed: None }),
+            (Self::With(start @ Start::After(_)), Signing::Off) => {
+                Ok(Begin { start, resumed: true, claimed: None })
+            }
+            (Self::Signed(cursor, tag), Signing::On) => {
+                Ok(Begin { start: Start::After(cursor), resumed: true, claimed: Some((cursor, tag)) })
+            }
+            (Self::With(Start::After(_)), Signing::On) | (Self::Signed(..), Signing::Off) => Err(NO_CURSOR),
+            (Self::With(start), _) => Ok(Begin { start, resumed: false, claimed: None }),
+            (Self::Malformed(detail), _) => Err(detail),
+        }
+    }
+}
+
+/// What is said of a text that is no cursor of the mount's, whatever is wrong with it.
+pub(crate) const NO_CURSOR: &str =
+    "not a cursor: send back one that the server gave, or -1, now or last-N with N from 1 to 10000";
+
+const MALFORMED: Came = Came::Malformed(NO_CURSOR);
 
 #[cfg(test)]
 mod tests {

@@ -24,7 +24,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use realtime_core::{Event, Log, Start};
-use realtime_tower::{Body, builder};
+use realtime_tower::{Body, CursorKeys, builder};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::sync::Notify;
 use tower::service_fn;
@@ -39,6 +39,9 @@ const CLIENTS: usize = 200;
 
 /// Bytes of heap that an idle WebSocket may take, all told: the task, the socket, what the log and the mount know.
 const WEB_SOCKET_BYTES_MAX: usize = 2_560;
+
+/// Allocations that the id of a signed event may cost its reader.
+const SIGNED_MAX: f64 = 2.0;
 
 /// Bytes of heap that a parked long-poll may take beyond hyper's own connection and a service that parks.
 const LONG_POLL_BYTES_MAX: usize = 5 * 1024;
@@ -219,6 +222,9 @@ fn an_idle_reader_is_small_and_an_event_costs_a_reader_no_allocation() -> Result
     let log = Log::new();
     let (service, _handle) = builder().source(log.clone()).default_start(Start::Live).service();
     let ours = serve(&runtime, service)?;
+    let keys = CursorKeys::new([7; 32])?;
+    let (service, _handle) = builder().source(log.clone()).cursor_keys(keys).service();
+    let signs = serve(&runtime, service)?;
     let never = Arc::new(Notify::new());
     let parks = service_fn(move |_: Request<Incoming>| {
         let never = never.clone();
@@ -237,19 +243,19 @@ fn an_idle_reader_is_small_and_an_event_costs_a_reader_no_allocation() -> Result
             async move { Ok(response) }
         }),
     )?;
-    let opened = |headers: &'static str, end: &'static str| {
+    let opened = |address: SocketAddr, headers: &'static str, end: &'static str| {
         let mut read = Vec::with_capacity(4096);
         move || {
-            let mut client = client(ours, headers)?;
+            let mut client = client(address, headers)?;
             read_until(&mut client, end, &mut read)?;
             Ok(client)
         }
     };
-    let web_socket = || opened(WEB_SOCKET, "\"$live\",\"data\":{\"cursor\":\"");
-    let sse = || opened(SSE, "event: $live\ndata: {\"cursor\":\"");
+    let web_socket = |address| opened(address, WEB_SOCKET, "\"$live\",\"data\":{\"cursor\":\"");
+    let sse = |address| opened(address, SSE, "event: $live\ndata: {\"cursor\":\"");
 
-    let of_web_socket = per_client(web_socket())?;
-    let of_sse = per_client(sse())?;
+    let of_web_socket = per_client(web_socket(ours))?;
+    let of_sse = per_client(sse(ours))?;
     let of_long_poll = per_client(|| client(ours, LONG_POLL))?;
     let of_parks = per_client(|| client(parks, LONG_POLL))?;
     println!(
@@ -260,8 +266,10 @@ fn an_idle_reader_is_small_and_an_event_costs_a_reader_no_allocation() -> Result
     assert!(of_long_poll <= of_parks + LONG_POLL_BYTES_MAX, "{of_long_poll} bytes, bare {of_parks}");
 
     let mut publish = || Ok(log.publish(Event::text("tick", LAST)?).map(drop)?);
-    let by_web_socket = per_delivery(web_socket(), &mut publish)?;
-    let by_sse = per_delivery(sse(), &mut publish)?;
+    let by_web_socket = per_delivery(web_socket(ours), &mut publish)?;
+    let by_sse = per_delivery(sse(ours), &mut publish)?;
+    let by_signed_web_socket = per_delivery(web_socket(signs), &mut publish)?;
+    let by_signed_sse = per_delivery(sse(signs), &mut publish)?;
     let by_bare = per_delivery(
         || {
             let mut client = client(sends, SSE)?;
@@ -276,9 +284,13 @@ fn an_idle_reader_is_small_and_an_event_costs_a_reader_no_allocation() -> Result
         },
     )?;
     println!(
-        "allocations per event and reader: WebSocket {by_web_socket}, SSE {by_sse}, bare hyper {by_bare}"
+        "allocations per event and reader: WebSocket {by_web_socket}, SSE {by_sse}, bare hyper {by_bare}; signed: \
+         WebSocket {by_signed_web_socket}, SSE {by_signed_sse}"
     );
     assert!(by_web_socket < 0.05, "{by_web_socket} per delivery");
+    // The id, and the queue for two pieces of one frame.
+    assert!(by_signed_web_socket < SIGNED_MAX + 0.05, "{by_signed_web_socket} per signed delivery");
+    assert!(by_signed_sse < by_bare + SIGNED_MAX + 0.05, "{by_signed_sse} per signed delivery");
     assert!(by_sse < by_bare + 0.05, "{by_sse} per delivery, bare hyper {by_bare}");
     Ok(())
 }

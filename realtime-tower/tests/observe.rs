@@ -10,7 +10,9 @@ use realtime_core::{
     BoxFeed, Delivery, Event, Keep, Log, Opened, Source, SourceError, SourceErrorKind, Start, TopicSet,
 };
 use realtime_tower::testing::{self, Message};
-use realtime_tower::{Body, Config, Inbound, MakeSource, NoUplink, Slow, Uplink, builder, uplink_fn};
+use realtime_tower::{
+    Body, Config, CursorKeys, CursorScope, Inbound, MakeSource, NoUplink, Slow, Uplink, builder, uplink_fn,
+};
 use tower::ServiceExt;
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id};
@@ -368,5 +370,37 @@ async fn nothing_is_said_per_event() -> Result {
         counts.push(capture.messages());
     }
     assert_eq!(counts[0], counts[1]);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signed_cursor_is_logged_without_its_tag_and_neither_key_nor_scope_is() -> Result {
+    let (capture, _guard) = Capture::begin();
+    let (log, first) = trimmed()?;
+    let keys = CursorKeys::new("a key of more than thirty-two bytes")?;
+    let (service, _handle) = builder().source(log.clone()).cursor_keys(keys).service();
+    let in_scope = |mut request: Request<Body>| {
+        request.extensions_mut().insert(CursorScope::new("the tenant's name"));
+        request
+    };
+    let page = testing::page(service.clone().oneshot(in_scope(get("/?offset=-1")?)).await?).await?;
+    log.publish_all([Event::text("note", "lost")?, Event::text("note", "kept")?])?;
+    for request in [get(&format!("/?offset={}", page.token))?, sse(&format!("/?offset={}", page.token))?] {
+        let response = service.clone().oneshot(in_scope(request)).await?;
+        assert_eq!(response.status(), 200);
+        if let Ok(mut stream) = testing::sse(response).await {
+            while !matches!(stream.next().await?, Some(Message::Live(_))) {}
+        }
+    }
+    let refused = service.clone().oneshot(in_scope(get(&format!("/?offset={first}"))?)).await?;
+    assert_eq!(refused.status(), 400);
+    let lines = capture.lines();
+    assert!(lines.iter().any(|line| line.message() == "gap"), "{lines:?}");
+    let (cursor, tag) = page.token.split_once('-').ok_or("a tag")?;
+    let shown = format!("{lines:?}");
+    assert!(shown.contains(cursor));
+    for hidden in [tag, "thirty-two", "tenant"] {
+        assert!(!shown.contains(hidden), "{hidden} in {shown}");
+    }
     Ok(())
 }

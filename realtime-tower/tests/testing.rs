@@ -9,8 +9,8 @@ use realtime_core::envelope::EndReason;
 use realtime_core::{Event, GapReason, Keep, Log, Start, Topic, TopicSet};
 use realtime_tower::testing::{self, Message, Outcome, Page, SseReader, Unexpected};
 use realtime_tower::{
-    All, Body, Config, Data, Fixed, Handle, Inbound, NoUplink, Pings, PollTransport, Realtime, SseConfig,
-    SseTransport, Uplink, UplinkError, WebSocketTransport, builder, uplink_fn,
+    All, Body, Config, CursorKeys, Data, Fixed, Handle, Inbound, NoUplink, Pings, PollTransport, Realtime,
+    SseConfig, SseTransport, Uplink, UplinkError, WebSocketTransport, builder, uplink_fn,
 };
 use tower::ServiceExt;
 
@@ -243,5 +243,34 @@ async fn a_mount_without_web_sockets_refuses_one() -> Result {
         builder().source(Log::new()).transports((WebSocketTransport::default(),)).service();
     let request = get("/").header("accept", "text/html").body(Body::empty())?;
     assert!(testing::web_socket(service, request).await.is_ok());
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_signs_is_read_by_place_and_come_back_to_by_token() -> Result {
+    let (log, cursors) = three()?;
+    let keys = CursorKeys::new([7; 32])?;
+    let service: Service = builder().source(log.clone()).cursor_keys(keys).service().0;
+
+    let first = page(service.clone(), get("/?offset=-1")).await?;
+    assert_eq!((first.next, first.events[0].id()), (cursors[2], Some(cursors[0])));
+    assert!(first.token.starts_with(&format!("{}-", cursors[2])), "{}", first.token);
+    log.publish(Event::json("tick", &4)?)?;
+    let second = page(service.clone(), get("/").header("last-event-id", &first.token)).await?;
+    assert_eq!(second.events[0].json::<u64>()?, 4);
+
+    log.publish(Event::json("tick", &5)?)?;
+    let mut stream = sse(service.clone(), &format!("/?offset={}", second.token)).await?;
+    assert_eq!(stream.event().await?.json::<u64>()?, 5);
+    log.publish(Event::json("tick", &6)?)?;
+    let offset = format!("/?offset={}", stream.token().ok_or("an event has a place")?);
+    let mut socket = testing::web_socket(service.clone(), get(&offset).body(Body::empty())?).await?;
+    assert_eq!(socket.event().await?.json::<u64>()?, 6);
+    let offset = format!("/?offset={}", socket.token().ok_or("an event has a place")?);
+    let (place, last) = (stream.place(), page(service.clone(), get(&offset)).await?);
+    assert_eq!((place, last.status, last.events.len()), (Some(cursors[2].at(5)), StatusCode::OK, 0));
+
+    let plain = get("/").header("last-event-id", cursors[2].to_string()).body(Body::empty())?;
+    assert_eq!(service.oneshot(plain).await?.status(), StatusCode::BAD_REQUEST);
     Ok(())
 }

@@ -10,6 +10,7 @@ pub mod long_poll;
 pub mod poll;
 mod reader;
 mod seen;
+mod signing;
 pub mod sse;
 pub mod sse_parser;
 #[cfg(test)]
@@ -24,6 +25,7 @@ use ::http::HeaderMap;
 
 pub use reader::{PATIENCE, Reader, SEEN_MAX, Transport, Via};
 pub use seen::{Event, Gap, Over, Place, Seen};
+pub use signing::Signing;
 
 use crate::dial::Dialer;
 
@@ -91,6 +93,8 @@ pub struct Target {
     pub sse: SseForm,
     /// The WebSocket subprotocol; `None` is bare mode.
     pub subprotocol: Option<&'static str>,
+    /// How the mount signs its cursors; a [`Reader`] shows them without their tags.
+    pub signing: Option<Signing>,
 }
 
 impl Target {
@@ -106,6 +110,7 @@ impl Target {
             interval: Duration::from_secs(1),
             sse: SseForm::default(),
             subprotocol: Some("realtime.v1"),
+            signing: None,
         }
     }
 }

@@ -8,6 +8,7 @@ mod kit;
 mod layers;
 mod once;
 mod serve;
+mod signed;
 mod stalled;
 mod stop;
 mod untouched;

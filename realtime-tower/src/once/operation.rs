@@ -10,6 +10,8 @@ use sha1::{Digest as _, Sha1};
 
 /// Who sends a message. A layer in front of the mount puts it into the request's extensions.
 ///
+/// Where the mount has [`CursorKeys`](crate::CursorKeys), cursors are signed for this principal alone.
+///
 /// An `Idempotency-Key` is known among the messages of one principal alone: whoever guesses another's key learns nothing
 /// of its answer. Without this the principal is whoever sends the same `Authorization` and `Cookie`, byte for byte, and
 /// all who send neither are one. So it is needed where these change between a message and its retry, as a token does
@@ -40,6 +42,11 @@ impl Principal {
     /// Whoever has this name, number or other mark, which is never another's.
     pub fn new(who: impl AsRef<[u8]>) -> Self {
         Self(Digest::of([b"named".as_slice(), who.as_ref()]))
+    }
+
+    /// What it is told by.
+    pub(crate) fn digest(&self) -> &[u8; 20] {
+        &self.0.0
     }
 
     fn of(parts: &Parts) -> Self {

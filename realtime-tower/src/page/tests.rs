@@ -7,7 +7,7 @@ use realtime_core::{GapReason, SourceErrorKind};
 
 use super::*;
 use crate::config::Config;
-use crate::fixture::{Item, at, batch, events, feed, feed_of, permit};
+use crate::fixture::{Item, at, batch, events, feed, feed_of, permit, signed};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -48,6 +48,33 @@ fn json(page: &Page) -> serde_json::Value {
     let (status, body, _) = answered(page, Media::Json, &[], 200);
     assert_eq!(status, 200);
     serde_json::from_str(&body).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_signed_page_is_the_same_with_a_tag_on_every_cursor() {
+    let cursors = signed();
+    let tagged = |text: &str| {
+        (0..=4).fold(text.to_owned(), |text, n| text.replace(&at(n).to_string(), &cursors.text(at(n))))
+    };
+    let mut lossy = Page::new(&Opened::new(at(1)).with_gap(gap(1, 2)));
+    lossy
+        .fill(&mut feed_of([events(3..=4), Ok(Delivery::Live(at(4)))]), limits(9, 999), PATIENCE)
+        .await
+        .unwrap();
+    let whole = filled(limits(2, 1000), [events(1..=3)]).await;
+    let ended = filled(limits(9, 1000), []).await;
+    for page in [lossy, whole, ended] {
+        for media in [Media::Json, Media::NdJson] {
+            let (_, plain, etag) = answered(&page, media, &[], 200);
+            let body = page.body(media, &cursors);
+            assert_eq!(std::str::from_utf8(&body), Ok(&*tagged(&plain)));
+            let signed_etag = page.gap.is_none().then(|| page.etag(media, &cursors));
+            assert_eq!(
+                signed_etag.as_ref().and_then(|etag| etag.to_str().ok()),
+                etag.as_deref().map(tagged).as_deref()
+            );
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

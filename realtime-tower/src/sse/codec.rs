@@ -9,6 +9,7 @@ use realtime_core::envelope::{self, Control};
 use realtime_core::{Cursor, DEFAULT_NAME, Entry, Format, Payload};
 
 use super::config::Data;
+use crate::signed::{CursorForm, TAG_BYTES};
 
 /// Under which entries keep their block with the payload as data.
 pub(super) const PAYLOAD: Format = Format::new("realtime-tower/sse/payload");
@@ -40,14 +41,41 @@ fn block(entry: &Entry, data: &[u8]) -> Bytes {
     out.into()
 }
 
+/// A block with the ids that are one reader's: what stands before the end of the last id, and what is shared behind it.
+pub(super) fn signed(entry: &Entry, block: &Bytes, form: Data, cursors: &CursorForm) -> (Bytes, Bytes) {
+    let id = cursors.text(entry.cursor());
+    let inner = (form == Data::Envelope).then(|| envelope_at(entry, id.plain_len()));
+    // Just what it takes: a Vec with room to spare is shared by one more allocation.
+    let bytes = inner.map_or(ID_AT, |start| start + TAG_BYTES) + id.len();
+    let mut out = Vec::with_capacity(bytes);
+    let mut at = 0;
+    for start in [Some(ID_AT), inner].into_iter().flatten() {
+        out.extend_from_slice(&block[at..start]);
+        out.extend_from_slice(id.as_bytes());
+        at = start + id.plain_len();
+    }
+    (out.into(), block.slice(at..))
+}
+
+/// Where the id of a block begins.
+const ID_AT: usize = "id: ".len();
+
+/// Where the id of the envelope in a block begins.
+fn envelope_at(entry: &Entry, id_len: usize) -> usize {
+    let name = entry.event().name();
+    let event = if name == DEFAULT_NAME { 0 } else { "event: \n".len() + name.len() };
+    ID_AT + id_len + "\n".len() + event + "data: ".len() + envelope::ID_AT
+}
+
 /// A control as an event; where events come in their envelope, it does too.
-pub(super) fn control(control: &Control, form: Data) -> Bytes {
+pub(super) fn control(control: &Control, form: Data, cursors: &CursorForm) -> Bytes {
     let mut out = Vec::with_capacity(160);
     if let Some(id) = control.id() {
-        field(&mut out, "id", id.to_string().as_bytes());
+        field(&mut out, "id", cursors.text(id).as_bytes());
     }
     field(&mut out, "event", control.name().as_bytes());
-    let data = if form == Data::Envelope { control.message() } else { control.data() };
+    let text = |cursor| cursors.text(cursor);
+    let data = if form == Data::Envelope { control.message_with(text) } else { control.data_with(text) };
     field(&mut out, "data", data.as_bytes());
     out.push(b'\n');
     out.into()
@@ -60,20 +88,20 @@ pub(super) fn preamble(retry: Duration) -> Bytes {
 }
 
 /// A sign of life. The place in it is taken at the blank line, although no event is fired (section 9.2.6).
-pub(super) fn beat(place: Option<Cursor>) -> Bytes {
+pub(super) fn beat(place: Option<Cursor>, cursors: &CursorForm) -> Bytes {
     match place {
-        Some(place) => format!(":\nid: {place}\n\n").into(),
+        Some(place) => format!(":\nid: {}\n\n", cursors.text(place)).into(),
         None => Bytes::from_static(b":\n\n"),
     }
 }
 
 /// The end, with when to come back where that is wanted.
-pub(super) fn end(end: &Control, retry: Option<Duration>, form: Data) -> Bytes {
+pub(super) fn end(end: &Control, retry: Option<Duration>, form: Data, cursors: &CursorForm) -> Bytes {
     let mut out = Vec::with_capacity(160);
     if let Some(retry) = retry {
         field(&mut out, "retry", retry.as_millis().to_string().as_bytes());
     }
-    out.extend_from_slice(&control(end, form));
+    out.extend_from_slice(&control(end, form, cursors));
     out.into()
 }
 

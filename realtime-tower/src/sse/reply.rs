@@ -19,6 +19,7 @@ use crate::mount::Away;
 use crate::negotiate::{Accepted, Ask, Asked};
 use crate::observe;
 use crate::page;
+use crate::signed::CursorForm;
 use crate::stats::add;
 use crate::timer::jittered;
 use crate::transport::{Answer, Room, Visit};
@@ -85,7 +86,8 @@ impl Room for SseTransport {
         let reason = if away == Away::Draining { EndReason::Drain } else { EndReason::Source };
         let end = Control::End { cursor: None, reason, retry: Some(retry) };
         let mut response = head();
-        *response.body_mut() = codec::end(&end, Some(retry), data(ask, &self.0)).into();
+        *response.body_mut() =
+            codec::end(&end, Some(retry), data(ask, &self.0), &CursorForm::default()).into();
         response
     }
 
@@ -96,12 +98,14 @@ impl Room for SseTransport {
             add(&visit.permit.counters().empties, 1);
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
-            headers::place(response.headers_mut(), opened.cursor, Tail { up_to_date: true, closed: true });
+            let next = visit.permit.cursors().text(opened.cursor);
+            headers::place(response.headers_mut(), next, Tail { up_to_date: true, closed: true });
             return response.into();
         }
         let mut response = head();
         if let Some(opened) = &visit.opened {
-            headers::place(response.headers_mut(), opened.cursor, Tail::default());
+            let next = visit.permit.cursors().text(opened.cursor);
+            headers::place(response.headers_mut(), next, Tail::default());
         }
         let retry = jittered(visit.permit.config().retry);
         let config = SseConfig { data: data(&visit.ask, &self.0), ..self.0 };
@@ -125,6 +129,8 @@ enum Ready {
     Piece(Bytes),
     /// A batch, and how many of its events have gone out.
     Batch(Batch, usize),
+    /// What is shared of an event whose id has gone out, and then the batch.
+    Rest(Bytes, Batch, usize),
     /// The last piece, perhaps empty.
     Last(Bytes),
     Done,
@@ -139,6 +145,10 @@ impl<F: Feed> SseBody<F> {
                     if let Some(piece) = self.event(batch, sent) {
                         return Poll::Ready(Some(piece));
                     }
+                }
+                Ready::Rest(piece, batch, sent) => {
+                    self.ready = Ready::Batch(batch, sent);
+                    return Poll::Ready(Some(piece));
                 }
                 Ready::Last(piece) => {
                     self.ready = Ready::Done;
@@ -157,14 +167,19 @@ impl<F: Feed> SseBody<F> {
     }
 
     fn encode(&self, message: Message) -> Ready {
+        let cursors = self.downlink.permit().cursors();
         match message {
-            Message::Control(control) => Ready::Piece(codec::control(&control, self.config.data)),
+            Message::Control(control) => Ready::Piece(codec::control(&control, self.config.data, cursors)),
             Message::Events(batch) => Ready::Batch(batch, 0),
             Message::Beat(place) => Ready::Piece(match (self.config.pings, place) {
-                (Pings::Events, Some(place)) => codec::control(&Control::Ping(place), self.config.data),
-                (_, place) => codec::beat(place),
+                (Pings::Events, Some(place)) => {
+                    codec::control(&Control::Ping(place), self.config.data, cursors)
+                }
+                (_, place) => codec::beat(place, cursors),
             }),
-            Message::End(end) => Ready::Last(codec::end(&end.control(), end.retry, self.config.data)),
+            Message::End(end) => {
+                Ready::Last(codec::end(&end.control(), end.retry, self.config.data, cursors))
+            }
         }
     }
 
@@ -185,13 +200,20 @@ impl<F: Feed> SseBody<F> {
                     return None;
                 };
                 self.ready = Ready::Done;
-                return Some(codec::end(&end.control(), end.retry, self.config.data));
+                let cursors = self.downlink.permit().cursors();
+                return Some(codec::end(&end.control(), end.retry, self.config.data, cursors));
             }
             Data::Payload | Data::PayloadOrBase64 => entry.encoded(codec::PAYLOAD, codec::payload),
             Data::Envelope => entry.encoded(codec::ENVELOPE, codec::in_envelope),
         };
-        self.ready = Ready::Batch(batch, sent + 1);
-        Some(piece)
+        let cursors = self.downlink.permit().cursors();
+        if cursors.is_plain() {
+            self.ready = Ready::Batch(batch, sent + 1);
+            return Some(piece);
+        }
+        let (id, rest) = codec::signed(entry, &piece, self.config.data, cursors);
+        self.ready = Ready::Rest(rest, batch, sent + 1);
+        Some(id)
     }
 }
 

@@ -8,7 +8,13 @@ use realtime_core::{Event, Gap, GapReason, Opened, Topic};
 
 use super::codec;
 use super::config::Data;
-use crate::fixture::{at, entry};
+use crate::fixture::{at, entry, signed};
+use crate::signed::CursorForm;
+
+/// Cursors as they are.
+fn plain() -> CursorForm {
+    CursorForm::default()
+}
 
 fn text(event: Event) -> String {
     String::from_utf8(codec::payload(&entry(12, event)).to_vec()).unwrap()
@@ -99,7 +105,7 @@ fn controls_repeat_a_place_and_an_open_with_a_gap_has_none() {
         (Control::Ping(to), format!("id: {to}\nevent: $ping\ndata: {{\"cursor\":\"{to}\"}}\n\n")),
     ];
     for (control, bytes) in cases {
-        assert_eq!(codec::control(&control, Data::Payload), bytes);
+        assert_eq!(codec::control(&control, Data::Payload, &plain()), bytes);
     }
 }
 
@@ -107,11 +113,11 @@ fn controls_repeat_a_place_and_an_open_with_a_gap_has_none() {
 fn a_stream_begins_beats_and_ends_as_browsers_want_it() {
     let c = at(2);
     assert_eq!(codec::preamble(Duration::from_millis(2000)), "retry: 2000\n");
-    assert_eq!(codec::beat(Some(c)), format!(":\nid: {c}\n\n"));
-    assert_eq!(codec::beat(None), ":\n\n");
+    assert_eq!(codec::beat(Some(c), &plain()), format!(":\nid: {c}\n\n"));
+    assert_eq!(codec::beat(None, &plain()), ":\n\n");
     let end = |cursor, reason, retry| {
         let end = Control::End { cursor, reason, retry };
-        String::from_utf8(codec::end(&end, retry, Data::Payload).to_vec()).unwrap()
+        String::from_utf8(codec::end(&end, retry, Data::Payload, &plain()).to_vec()).unwrap()
     };
     assert_eq!(
         end(Some(c), EndReason::Closed, None),
@@ -121,6 +127,37 @@ fn a_stream_begins_beats_and_ends_as_browsers_want_it() {
         end(None, EndReason::Drain, Some(Duration::from_millis(1500))),
         "retry: 1500\nevent: $end\ndata: {\"reason\":\"drain\",\"retry\":1500}\n\n"
     );
+}
+
+#[test]
+fn a_signed_block_is_the_same_with_the_readers_ids_and_what_follows_them_is_shared() {
+    let cursors = signed();
+    let long = "x".repeat(1000);
+    for position in [12, u128::MAX] {
+        for (name, text) in [("message", "a\nb"), ("tick", ""), ("note", &long)] {
+            let entry = entry(position, Event::text(name, text).unwrap());
+            for (form, block) in [
+                (Data::Payload, codec::payload(&entry)),
+                (Data::PayloadOrBase64, codec::payload(&entry)),
+                (Data::Envelope, codec::in_envelope(&entry)),
+            ] {
+                let (ids, rest) = codec::signed(&entry, &block, form, &cursors);
+                let whole = String::from_utf8([ids, rest.clone()].concat()).unwrap();
+                let (plain, tagged) = (at(position).to_string(), cursors.text(at(position)));
+                assert_eq!(whole, String::from_utf8_lossy(&block).replace(&plain, &tagged));
+                assert!(block.as_ptr_range().contains(&rest.as_ptr()), "shared");
+            }
+        }
+    }
+    assert_eq!(codec::beat(Some(at(2)), &cursors), format!(":\nid: {}\n\n", cursors.text(at(2))));
+    for form in [Data::Payload, Data::Envelope] {
+        let gap = Control::Gap(Gap::new(GapReason::Trimmed, Some(at(2)), at(8)));
+        let plain = codec::control(&gap, form, &plain());
+        let tagged = String::from_utf8_lossy(&plain)
+            .replace(&at(2).to_string(), &cursors.text(at(2)))
+            .replace(&at(8).to_string(), &cursors.text(at(8)));
+        assert_eq!(codec::control(&gap, form, &cursors), tagged);
+    }
 }
 
 /// What a client makes of a block: WHATWG HTML, section 9.2.6, for one event.

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 
 use super::Unexpected;
 use super::message::{Data, Event, Message, Outcome, Reply};
+use crate::signed::Tag;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,6 +78,11 @@ pub(super) fn message(text: &str) -> Result<Message, Unexpected> {
         Some(name) if name.starts_with('$') => control(name, id, envelope.data.map_or("null", RawValue::get)),
         _ => event(envelope, id).map(Message::Event),
     }
+}
+
+/// The place that a message of `realtime.v1` says, as it stands there.
+pub(super) fn token(text: &str) -> Option<String> {
+    read::<Envelope<'_>>(text).ok()?.id
 }
 
 /// A whole event, of a page or of a stream whose data are envelopes.
@@ -163,8 +169,10 @@ fn reply(envelope: &Envelope<'_>) -> Result<Reply, Unexpected> {
     Ok(Reply { reference: envelope.reference.map(|reference| reference.get().to_owned()), answer })
 }
 
+/// A cursor, whether or not the mount signs them: whose tag it is, the mount says when it comes back.
 pub(super) fn cursor(text: &str) -> Result<Cursor, Unexpected> {
-    text.parse().map_err(|error| unreadable(text, "a cursor").because(error))
+    let plain = Tag::split(text).map_or(text, |(cursor, _)| cursor);
+    plain.parse().map_err(|error| unreadable(text, "a cursor").because(error))
 }
 
 pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Unexpected> {

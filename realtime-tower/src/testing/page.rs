@@ -24,6 +24,8 @@ pub struct Page {
     pub gap: Option<Gap>,
     /// What to ask with the next time.
     pub next: Cursor,
+    /// The same as the server wrote it: with a tag, where the mount signs its cursors.
+    pub token: String,
     /// Whether that is the tail.
     pub up_to_date: bool,
     /// Whether the source has ended and nothing follows.
@@ -95,11 +97,13 @@ fn is(headers: &HeaderMap, media: &str) -> bool {
 /// What the headers say; nothing where the answer reached no source.
 fn by_headers<B>(response: &Response<B>) -> Option<Page> {
     let headers = response.headers();
+    let token = headers.get("stream-next-offset")?.to_str().ok()?;
     Some(Page {
         status: response.status(),
         events: Vec::new(),
         gap: None,
-        next: headers.get("stream-next-offset")?.to_str().ok()?.parse().ok()?,
+        next: envelope::cursor(token).ok()?,
+        token: token.to_owned(),
         up_to_date: headers.get("stream-up-to-date").is_some_and(|value| value == "true"),
         closed: headers.get("stream-closed").is_some_and(|value| value == "true"),
         etag: headers.get(ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned),

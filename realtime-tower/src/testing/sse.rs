@@ -56,7 +56,7 @@ where
         .map_frame(|frame| frame.map_data(|mut data| data.copy_to_bytes(data.remaining())))
         .boxed_unsync();
     let (lines, messages) = (Lines::default(), VecDeque::new());
-    Ok(SseReader { head, body, lines, messages, place: None, retry: None })
+    Ok(SseReader { head, body, lines, messages, place: None, token: None, retry: None })
 }
 
 /// A client of Server-Sent Events, at the end of a body; made by [`sse`]. Dropping it is the client going away.
@@ -67,6 +67,7 @@ pub struct SseReader {
     lines: Lines,
     messages: VecDeque<Message>,
     place: Option<Cursor>,
+    token: Option<String>,
     retry: Option<Duration>,
 }
 
@@ -118,6 +119,11 @@ impl SseReader {
         self.place
     }
 
+    /// The same as the server wrote it: with a tag, where the mount signs its cursors.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// How long a browser would wait before it comes back.
     pub fn retry(&self) -> Option<Duration> {
         self.retry
@@ -131,6 +137,7 @@ impl SseReader {
     fn read(&mut self, block: Block) -> Result<Option<Message>, Unexpected> {
         let id = block.id.as_deref().map(envelope::cursor).transpose()?;
         self.place = id.or(self.place);
+        self.token = block.id.clone().or(self.token.take());
         let Some(data) = block.data else {
             // Without data nothing is fired, but the place is taken.
             return Ok((block.is_commented || id.is_some()).then_some(Message::Ping(id)));

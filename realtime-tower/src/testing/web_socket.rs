@@ -141,6 +141,7 @@ where
         outgoing: BytesMut::new(),
         kept: VecDeque::new(),
         references: 0,
+        token: None,
         phase: Phase::Open,
     })
 }
@@ -157,6 +158,7 @@ pub struct WebSocket {
     /// What came while a reply was waited for.
     kept: VecDeque<Message>,
     references: u64,
+    token: Option<String>,
     phase: Phase,
 }
 
@@ -263,6 +265,12 @@ impl WebSocket {
         Ok(())
     }
 
+    /// The newest place that has come, as the server wrote it: with a tag, where the mount signs its cursors. In bare mode
+    /// only a Close says one.
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
+    }
+
     /// The head of the 101.
     pub fn head(&self) -> &Parts {
         &self.head
@@ -307,7 +315,10 @@ impl WebSocket {
         let is_text = frame.header.opcode == OpCode::Text;
         match (self.is_bare, is_text, text) {
             (_, true, Err(error)) => Err(Unexpected::new("a text frame is not UTF-8").because(error)),
-            (false, true, Ok(text)) => envelope::message(text).map(Some),
+            (false, true, Ok(text)) => {
+                self.token = envelope::token(text).or(self.token.take());
+                envelope::message(text).map(Some)
+            }
             (false, false, _) => Err(Unexpected::new("a binary frame in realtime.v1")),
             (true, true, Ok(text)) => Ok(Some(bare(Data::Text(text.to_owned())))),
             (true, false, _) => Ok(Some(bare(Data::Binary(frame.payload)))),
@@ -325,6 +336,7 @@ impl WebSocket {
         let code = code_sent.map_or(NO_STATUS, |code| u16::from_be_bytes([code[0], code[1]]));
         let reason = std::str::from_utf8(frame.payload.get(2..).unwrap_or_default())
             .map_err(|error| Unexpected::new("a reason is not UTF-8").because(error))?;
+        self.token = Some(reason.to_owned()).filter(|reason| !reason.is_empty()).or(self.token.take());
         Ok(Message::Close { code, reason: reason.to_owned() })
     }
 

@@ -88,6 +88,21 @@ pub(crate) fn head(opcode: Opcode, payload_bytes: usize) -> Head {
     Head { bytes, len }
 }
 
+/// How long the head of one of our frames is.
+pub(crate) fn head_len(frame: &[u8]) -> usize {
+    match frame.get(1) {
+        Some(&LENGTH_IS_U16) => 4,
+        Some(&LENGTH_IS_U64) => 10,
+        _ => 2,
+    }
+}
+
+/// Whether a frame of ours begins with this piece: each has FIN. The rest of a signed one is JSON, which has no such byte
+/// in front.
+pub(crate) fn is_begin(piece: &[u8]) -> bool {
+    piece.first().is_some_and(|byte| byte & FIN != 0)
+}
+
 /// A frame around what `encode` appends, without a copy: room for the longest head is left in front, and the head is
 /// put there once the length is known. `payload_bytes` is a guess that saves growing.
 pub(crate) fn around(opcode: Opcode, payload_bytes: usize, encode: impl FnOnce(&mut Vec<u8>)) -> Bytes {

@@ -5,6 +5,7 @@ use realtime_core::{Entry, Format, Payload, envelope};
 
 use super::codec::{self, Opcode};
 use super::messages::Mode;
+use crate::signed::{CursorForm, TAG_BYTES};
 
 const V1: Format = Format::new("realtime-tower/ws/v1");
 const BARE: Format = Format::new("realtime-tower/ws/bare");
@@ -20,6 +21,18 @@ pub(super) fn of(mode: Mode) -> (Format, fn(&Entry) -> Bytes) {
 fn v1(entry: &Entry) -> Bytes {
     let guess = entry.event().payload().bytes().len() + 128;
     codec::around(Opcode::Text, guess, |out| envelope::write_event(entry, out))
+}
+
+/// A frame of `realtime.v1` with the id that is one reader's, and what is shared behind it. Both together are one frame.
+pub(super) fn signed(entry: &Entry, frame: &Bytes, cursors: &CursorForm) -> (Bytes, Bytes) {
+    let id = cursors.text(entry.cursor());
+    let id_at = codec::head_len(frame) + envelope::ID_AT;
+    let head = codec::head(Opcode::Text, frame.len() - codec::head_len(frame) + TAG_BYTES);
+    let mut out = Vec::with_capacity(head.as_slice().len() + envelope::ID_AT + id.len());
+    out.extend_from_slice(head.as_slice());
+    out.extend_from_slice(&frame[codec::head_len(frame)..id_at]);
+    out.extend_from_slice(id.as_bytes());
+    (out.into(), frame.slice(id_at + id.plain_len()..))
 }
 
 fn bare(entry: &Entry) -> Bytes {

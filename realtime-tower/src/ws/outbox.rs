@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
 
+use super::codec;
 use super::io::Io;
 
 /// Frames on their way out.
@@ -98,10 +99,12 @@ impl Outbox {
     /// A Close at once: what waits is dropped, but for the rest of a frame that has begun.
     pub(super) fn close_now(&mut self, frame: Bytes) {
         if !self.is_closed {
-            self.first.take_if(|_| self.begun != Begun::Frame);
-            self.rest.clear();
+            let is_begun = self.begun == Begun::Frame;
+            self.first.take_if(|_| !is_begun);
+            let is_in_two = is_begun && self.rest.front().is_some_and(|next| !codec::is_begin(next));
+            self.rest.truncate(usize::from(is_in_two));
             self.pongs.truncate(usize::from(self.begun == Begun::Pong));
-            self.bytes = self.first.iter().chain(&self.pongs).map(Bytes::len).sum();
+            self.bytes = self.first.iter().chain(&self.rest).chain(&self.pongs).map(Bytes::len).sum();
             self.close(frame);
         }
     }
@@ -131,8 +134,8 @@ impl Outbox {
             let written = match (self.pongs.is_empty(), self.begun) {
                 (true, _) => ready!(io.poll_write(cx, frames))?,
                 (false, Begun::Frame) => {
-                    let begun = self.first.iter().chain(&self.pongs).chain(&self.rest);
-                    ready!(io.poll_write(cx, begun))?
+                    let other = self.rest.iter().take_while(|piece| !codec::is_begin(piece));
+                    ready!(io.poll_write(cx, self.first.iter().chain(other)))?
                 }
                 (false, _) => ready!(io.poll_write(cx, self.pongs.iter().chain(frames)))?,
             };
@@ -164,12 +167,16 @@ impl Outbox {
                 return;
             }
             written -= front.len();
+            self.begun = Begun::Nothing;
             if is_pong {
                 self.pongs.pop_front();
-            } else {
-                self.first = self.rest.pop_front();
+                continue;
             }
-            self.begun = Begun::Nothing;
+            self.first = self.rest.pop_front();
+            // A signed frame is in two pieces.
+            if self.first.as_ref().is_some_and(|next| !codec::is_begin(next)) {
+                self.begun = Begun::Frame;
+            }
         }
     }
 }

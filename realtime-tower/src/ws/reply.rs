@@ -108,7 +108,8 @@ impl Room for WebSocketTransport {
         let mode = if handshake.protocol == Some(REALTIME_V1) { Mode::V1 } else { Mode::Bare };
         let mut response = begun(handshake, version);
         if let Some(opened) = &visit.opened {
-            headers::place(response.headers_mut(), opened.cursor, Tail::default());
+            let next = visit.permit.cursors().text(opened.cursor);
+            headers::place(response.headers_mut(), next, Tail::default());
         }
         let task = Box::pin(session(upgrade, visit, mode, self.0));
         Answer { response, task: Some(task) }

@@ -341,7 +341,16 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             match message {
                 Message::Events(batch) => {
                     let (format, encode) = frames::of(self.mode);
-                    batch.encoded(format, encode).for_each(|frame| self.outbox.push(frame));
+                    let cursors = self.downlink.permit().cursors();
+                    if cursors.is_plain() || self.mode == Mode::Bare {
+                        batch.encoded(format, encode).for_each(|frame| self.outbox.push(frame));
+                        continue;
+                    }
+                    for entry in &batch {
+                        let (id, rest) = frames::signed(entry, &entry.encoded(format, encode), cursors);
+                        self.outbox.push(id);
+                        self.outbox.push(rest);
+                    }
                 }
                 Message::Control(Control::Gap(gap)) if self.mode == Mode::Bare => {
                     self.close(code::GAP, Some(gap.to));
@@ -357,7 +366,9 @@ impl<F: Feed, U: Uplink> Session<F, U> {
 
     fn say(&mut self, control: &Control) {
         if self.mode == Mode::V1 {
-            self.outbox.push(codec::text(control.message().as_bytes()));
+            let cursors = self.downlink.permit().cursors();
+            let message = control.message_with(|cursor| cursors.text(cursor));
+            self.outbox.push(codec::text(message.as_bytes()));
         }
     }
 
@@ -376,8 +387,9 @@ impl<F: Feed, U: Uplink> Session<F, U> {
 
     /// Closes behind what waits to be written; the reason is the client's place then.
     fn close(&mut self, code: u16, place: Option<Cursor>) {
-        let reason = place.map(|place| place.to_string()).unwrap_or_default();
-        self.outbox.close(codec::close(code, &reason));
+        let cursors = self.downlink.permit().cursors();
+        let reason = place.map(|place| cursors.text(place));
+        self.outbox.close(codec::close(code, reason.as_deref().unwrap_or_default()));
         if self.phase == Phase::Open {
             self.phase = Phase::Closing;
             self.deadline.restart(self.config.close_wait);

@@ -102,6 +102,7 @@ pub struct Reader {
     target: Target,
     transport: Transport,
     client: Client,
+    place: Place,
 }
 
 #[derive(Debug)]
@@ -119,16 +120,20 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 pub const SEEN_MAX: usize = 200_000;
 
 impl Reader {
-    /// A reader at `start`. SSE and WebSocket are connected when this returns, the polls ask at the first
+    /// A reader at this place. SSE and WebSocket are connected when this returns, the polls ask at the first
     /// [`next`](Reader::next). A connection that fails is a reader that is [`over`](Reader::over).
-    pub async fn connect(transport: Transport, target: &Target, start: Place) -> Self {
+    pub async fn connect(transport: Transport, target: &Target, place: Place) -> Self {
+        let start = match &target.signing {
+            Some(signing) => signing.signed_place(place.clone()),
+            None => place.clone(),
+        };
         let client = match transport {
             Transport::Poll => Client::Poll(Poll::connect(target, start)),
             Transport::LongPoll => Client::LongPoll(LongPoll::connect(target, start)),
             Transport::Sse => Client::Sse(Sse::connect(target, start).await),
             Transport::WebSocket => Client::Ws(Ws::connect(target, start).await),
         };
-        Self { target: target.clone(), transport, client }
+        Self { target: target.clone(), transport, client, place }
     }
 
     /// Lets go of the connection, if there still is one, and comes back at its place on the given transport.
@@ -149,12 +154,24 @@ impl Reader {
     /// # Cancel safety
     /// Nothing is lost; a poll in flight is asked again.
     pub async fn next(&mut self) -> Option<Seen> {
-        match &mut self.client {
+        let seen = match &mut self.client {
             Client::Poll(client) => client.next().await,
             Client::LongPoll(client) => client.next().await,
             Client::Sse(client) => client.next().await,
             Client::Ws(client) => client.next().await,
-        }
+        };
+        let place = match &self.client {
+            Client::Poll(client) => client.place(),
+            Client::LongPoll(client) => client.place(),
+            Client::Sse(client) => client.place(),
+            Client::Ws(client) => client.place(),
+        };
+        let Some(signing) = &self.target.signing else {
+            self.place.clone_from(place);
+            return seen;
+        };
+        self.place = signing.plain_place(place);
+        seen.map(|seen| signing.plain_seen(seen))
     }
 
     /// Reads up to and with the first thing that `last` holds of, or to the end.
@@ -179,12 +196,7 @@ impl Reader {
 
     /// The place that it would resume from.
     pub fn place(&self) -> &Place {
-        match &self.client {
-            Client::Poll(client) => client.place(),
-            Client::LongPoll(client) => client.place(),
-            Client::Sse(client) => client.place(),
-            Client::Ws(client) => client.place(),
-        }
+        &self.place
     }
 
     /// How it ended, if it did.

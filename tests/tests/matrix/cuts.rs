@@ -9,14 +9,15 @@ use crate::world::{ALL, Kind, World};
 
 /// What comes through a first connection with a fault, and what the second brings.
 async fn resumed(
-    http: Http,
+    knobs: Knobs,
     transport: Transport,
     keep: usize,
     plan: impl Fn(usize) -> Plan + Send + Sync + 'static,
 ) -> (u64, bool) {
-    let what = format!("{transport:?} over {http:?}");
+    let signed = knobs.config.cursor_keys.is_some();
+    let what = format!("{transport:?} over {:?}, signed: {signed}", knobs.http);
     let mut world = World::new(Kind::OneTopic, keep);
-    let mount = Mount::new(world.source.clone(), Knobs { http, ..Knobs::default() });
+    let mount = Mount::new(world.source.clone(), knobs);
     world.publish_many(6).await;
     let start = Place::After(world.cursors()[0].clone());
     // With a short memory, what the client stands before is gone: a gap is owed.
@@ -46,10 +47,10 @@ async fn resumed(
     (bytes, whole)
 }
 
-async fn cut_at_every_byte(http: Http) {
-    for transport in Transport::ALL {
+async fn cut_at_every_byte(knobs: Knobs, transports: &[Transport]) {
+    for transport in transports.iter().copied() {
         for keep in [ALL, 4] {
-            let (length, whole) = resumed(http, transport, keep, |_| Plan::default()).await;
+            let (length, whole) = resumed(knobs.clone(), transport, keep, |_| Plan::default()).await;
             assert!(whole && length > 200, "{transport:?}: {length} bytes");
             let mut cuts = 0;
             for at in 0..length {
@@ -57,7 +58,7 @@ async fn cut_at_every_byte(http: Http) {
                 let plan = move |nth| {
                     if nth == 0 { Plan::default().cut(Way::Down, at, Cut::Fin) } else { Plan::default() }
                 };
-                let (_, whole) = resumed(http, transport, keep, plan).await;
+                let (_, whole) = resumed(knobs.clone(), transport, keep, plan).await;
                 cuts += u64::from(!whole);
             }
             assert!(cuts > length / 2, "{transport:?}: {cuts} of {length} cuts cut something off");
@@ -65,24 +66,34 @@ async fn cut_at_every_byte(http: Http) {
     }
 }
 
+fn over(http: Http) -> Knobs {
+    Knobs { http, ..Knobs::default() }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cut_at_any_byte_loses_nothing_and_repeats_nothing() {
-    cut_at_every_byte(Http::One).await;
+    cut_at_every_byte(over(Http::One), &Transport::ALL).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_cut_at_any_byte_of_an_http_2_connection_loses_nothing_and_repeats_nothing() {
-    cut_at_every_byte(Http::Two).await;
+    cut_at_every_byte(over(Http::Two), &Transport::ALL).await;
+}
+
+/// Of a stream a signed event is in two pieces.
+#[tokio::test(start_paused = true)]
+async fn a_cut_at_any_byte_of_what_is_signed_loses_nothing_and_repeats_nothing() {
+    cut_at_every_byte(over(Http::One).signed(), &[Transport::Sse, Transport::WebSocket]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_comes_byte_by_byte_is_the_same() {
-    for http in Http::ALL {
+    for knobs in Http::ALL.into_iter().flat_map(|http| [over(http), over(http).signed()]) {
         for transport in Transport::ALL {
             for keep in [ALL, 4] {
                 let plan = |_| Plan::default().chunk(Way::Down, Chunks::Of(1)).chunk(Way::Up, Chunks::Of(1));
-                let (_, whole) = resumed(http, transport, keep, plan).await;
-                assert!(whole, "{transport:?} over {http:?}");
+                let (_, whole) = resumed(knobs.clone(), transport, keep, plan).await;
+                assert!(whole, "{transport:?} over {:?}", knobs.http);
             }
         }
     }

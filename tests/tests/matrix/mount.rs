@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use realtime_core::BoxSource;
-use realtime_tests::client::{Http, Place, Reader, Seen, SseForm, Target, Transport};
+use realtime_tests::client::{Http, Place, Reader, Seen, Signing, SseForm, Target, Transport};
 use realtime_tests::dial::{Dialer, Links};
 use realtime_tests::fault::Plan;
 use realtime_tests::host::{Host, Protocol};
 use realtime_tower::{
-    Config, Data, Handle, LongPollConfig, LongPollTransport, NoUplink, PollConfig, PollTransport, SseConfig,
-    SseTransport, TransportStats, Uplink, WebSocketConfig, WebSocketTransport, builder,
+    Config, CursorKeys, Data, Handle, LongPollConfig, LongPollTransport, NoUplink, PollConfig, PollTransport,
+    SseConfig, SseTransport, TransportStats, Uplink, WebSocketConfig, WebSocketTransport, builder,
 };
 
-/// A way of reading: a transport, in one of its forms, over HTTP/1.1 or HTTP/2.
+/// A way of reading: a transport, in one of its forms, over HTTP/1.1 or HTTP/2, from a mount that signs its cursors or none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
     Poll,
@@ -20,37 +20,61 @@ pub(crate) enum Way {
     Sse,
     SseEnvelope,
     Ws,
+    SignedPoll,
+    SignedLongPoll,
+    SignedSse,
+    SignedSseEnvelope,
+    SignedWs,
     PollH2,
     LongPollH2,
     SseH2,
     WsH2,
+    SignedSseH2,
+    SignedWsH2,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Poll,
         Self::LongPoll,
         Self::Sse,
         Self::SseEnvelope,
         Self::Ws,
+        Self::SignedPoll,
+        Self::SignedLongPoll,
+        Self::SignedSse,
+        Self::SignedSseEnvelope,
+        Self::SignedWs,
         Self::PollH2,
         Self::LongPollH2,
         Self::SseH2,
         Self::WsH2,
+        Self::SignedSseH2,
+        Self::SignedWsH2,
     ];
 
     pub(crate) fn transport(self) -> Transport {
         match self {
-            Self::Poll | Self::PollH2 => Transport::Poll,
-            Self::LongPoll | Self::LongPollH2 => Transport::LongPoll,
-            Self::Sse | Self::SseEnvelope | Self::SseH2 => Transport::Sse,
-            Self::Ws | Self::WsH2 => Transport::WebSocket,
+            Self::Poll | Self::PollH2 | Self::SignedPoll => Transport::Poll,
+            Self::LongPoll | Self::LongPollH2 | Self::SignedLongPoll => Transport::LongPoll,
+            Self::Sse
+            | Self::SseEnvelope
+            | Self::SseH2
+            | Self::SignedSse
+            | Self::SignedSseEnvelope
+            | Self::SignedSseH2 => Transport::Sse,
+            Self::Ws | Self::WsH2 | Self::SignedWs | Self::SignedWsH2 => Transport::WebSocket,
         }
     }
 
     pub(crate) fn http(self) -> Http {
         match self {
-            Self::PollH2 | Self::LongPollH2 | Self::SseH2 | Self::WsH2 => Http::Two,
+            Self::PollH2
+            | Self::LongPollH2
+            | Self::SseH2
+            | Self::WsH2
+            | Self::SignedSseH2
+            | Self::SignedWsH2 => Http::Two,
             _ => Http::One,
         }
     }
@@ -61,9 +85,36 @@ impl Way {
     }
 
     pub(crate) fn sse(self) -> SseForm {
-        if self == Self::SseEnvelope { SseForm::Envelope } else { SseForm::Bare }
+        match self {
+            Self::SseEnvelope | Self::SignedSseEnvelope => SseForm::Envelope,
+            _ => SseForm::Bare,
+        }
+    }
+
+    fn is_signed(self) -> bool {
+        match self {
+            Self::SignedPoll
+            | Self::SignedLongPoll
+            | Self::SignedSse
+            | Self::SignedSseEnvelope
+            | Self::SignedWs
+            | Self::SignedSseH2
+            | Self::SignedWsH2 => true,
+            Self::Poll
+            | Self::LongPoll
+            | Self::Sse
+            | Self::SseEnvelope
+            | Self::Ws
+            | Self::PollH2
+            | Self::LongPollH2
+            | Self::SseH2
+            | Self::WsH2 => false,
+        }
     }
 }
+
+/// What cursors are signed with, where they are.
+const KEY: [u8; 32] = [0x5E; 32];
 
 /// What the server calls a transport in its figures.
 pub(crate) fn name(transport: Transport) -> &'static str {
@@ -97,7 +148,13 @@ impl Knobs {
         if way.sse() == SseForm::Envelope {
             knobs.sse.data = Data::Envelope;
         }
-        knobs
+        if way.is_signed() { knobs.signed() } else { knobs }
+    }
+
+    /// The same on a mount that signs its cursors.
+    pub(crate) fn signed(self) -> Self {
+        let keys = CursorKeys::new(KEY).expect("32 bytes");
+        self.config(|config| config.cursor_keys = Some(keys))
     }
 
     pub(crate) fn config(mut self, change: impl FnOnce(&mut Config)) -> Self {
@@ -112,6 +169,7 @@ pub(crate) struct Mount {
     pub(crate) handle: Handle,
     sse: SseForm,
     http: Http,
+    signing: Option<Signing>,
 }
 
 impl Mount {
@@ -120,6 +178,7 @@ impl Mount {
     }
 
     pub(crate) fn with<U: Uplink>(source: BoxSource, knobs: Knobs, uplink: U) -> Self {
+        let signing = knobs.config.cursor_keys.is_some().then(|| Signing::new(KEY));
         let (service, handle) = builder()
             .transports((
                 WebSocketTransport(knobs.ws),
@@ -135,7 +194,7 @@ impl Mount {
         let host = Host::with(if is_both { Protocol::Auto } else { Protocol::Http1 }, service);
         let host = knobs.buffer_bytes.into_iter().fold(host, Host::buffer_bytes);
         let sse = if knobs.sse.data == Data::Envelope { SseForm::Envelope } else { SseForm::Bare };
-        Self { host, handle, sse, http: knobs.http }
+        Self { host, handle, sse, http: knobs.http, signing }
     }
 
     pub(crate) fn target(&self) -> Target {
@@ -143,7 +202,8 @@ impl Mount {
     }
 
     pub(crate) fn target_by(&self, dialer: Dialer) -> Target {
-        Target { sse: self.sse, http: self.http, ..Target::new(dialer, "/events") }
+        let signing = self.signing.clone();
+        Target { sse: self.sse, http: self.http, signing, ..Target::new(dialer, "/events") }
     }
 
     /// The same behind faults: `plan` is that of the n-th connection.

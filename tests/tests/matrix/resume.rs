@@ -13,19 +13,24 @@ fn pairs() -> impl Iterator<Item = ((Http, Transport), (Http, Transport))> {
     all().flat_map(move |from| all().map(move |to| (from, to)))
 }
 
-/// A host that speaks both.
-fn either() -> Knobs {
-    Knobs { speaks_both: true, ..Knobs::default() }
+/// A host that speaks both, with plain cursors and with signed ones.
+fn either() -> [Knobs; 2] {
+    let plain = Knobs { speaks_both: true, ..Knobs::default() };
+    [plain.clone(), plain.signed()]
 }
 
 /// The token that one transport gave is taken by the other as it stands, and reading goes on behind it.
 #[tokio::test(start_paused = true)]
 async fn a_cursor_of_any_transport_resumes_on_any_other() {
     for kind in [Kind::Log, Kind::TopicSet, Kind::Remote] {
-        for ((http, from), (http_to, to)) in pairs() {
-            let what = format!("{kind:?}, {from:?} over {http:?} to {to:?} over {http_to:?}");
+        for (((http, from), (http_to, to)), knobs) in
+            pairs().flat_map(|pair| either().map(|knobs| (pair, knobs)))
+        {
+            let signed = knobs.config.cursor_keys.is_some();
+            let what =
+                format!("{kind:?}, signed: {signed}, {from:?} over {http:?} to {to:?} over {http_to:?}");
             let mut world = World::new(kind, ALL);
-            let mount = Mount::new(world.source.clone(), Knobs { http, ..either() });
+            let mount = Mount::new(world.source.clone(), Knobs { http, ..knobs });
             let mut checker = world.checker();
             world.publish_many(9).await;
             checker.begin(from, &Place::Earliest);
@@ -50,10 +55,12 @@ async fn a_cursor_of_any_transport_resumes_on_any_other() {
 /// A gap that is owed is said by whichever transport the client comes back on.
 #[tokio::test(start_paused = true)]
 async fn a_gap_is_said_on_any_transport_in_the_same_form() {
-    for ((http, from), (http_to, to)) in pairs() {
-        let what = format!("{from:?} over {http:?} to {to:?} over {http_to:?}");
+    for (((http, from), (http_to, to)), knobs) in pairs().flat_map(|pair| either().map(|knobs| (pair, knobs)))
+    {
+        let signed = knobs.config.cursor_keys.is_some();
+        let what = format!("signed: {signed}, {from:?} over {http:?} to {to:?} over {http_to:?}");
         let mut world = World::new(Kind::OneTopic, 4);
-        let mount = Mount::new(world.source.clone(), Knobs { http, ..either() });
+        let mount = Mount::new(world.source.clone(), Knobs { http, ..knobs });
         let mut checker = world.checker();
         world.publish_many(6).await;
         checker.begin(from, &Place::Earliest);
@@ -77,11 +84,13 @@ async fn a_gap_is_said_on_any_transport_in_the_same_form() {
 /// A server that started over has another epoch: the old cursor is a gap, never silence and never a rewind unsaid.
 #[tokio::test(start_paused = true)]
 async fn a_restart_is_a_gap_on_any_transport() {
-    for (from, to) in Transport::pairs() {
-        let what = format!("{from:?} to {to:?}");
+    for ((from, to), knobs) in Transport::pairs()
+        .flat_map(|pair| [Knobs::default(), Knobs::default().signed()].map(|knobs| (pair, knobs)))
+    {
+        let what = format!("{from:?} to {to:?}, signed: {}", knobs.config.cursor_keys.is_some());
         let first = Log::new();
         first.publish(Event::text("e", "before").unwrap()).unwrap();
-        let mount = Mount::new(first.boxed(), Knobs::default());
+        let mount = Mount::new(first.boxed(), knobs.clone());
         let mut reader = mount.reader(from, Place::Earliest).await;
         until(&mut reader, &what, is_live).await;
         let place = reader.place().clone();
@@ -89,7 +98,7 @@ async fn a_restart_is_a_gap_on_any_transport() {
 
         let second = Log::new();
         second.publish(Event::text("e", "after").unwrap()).unwrap();
-        let mount = Mount::new(second.boxed(), Knobs::default());
+        let mount = Mount::new(second.boxed(), knobs);
         let mut reader = mount.reader(to, place).await;
         let seen = until(&mut reader, &what, is_live).await;
         let gap = seen.iter().position(|seen| matches!(seen, Seen::Gap(gap) if gap.reason == "epoch"));

@@ -14,7 +14,7 @@ use crate::sse::open;
 use crate::ws_frames::Mode;
 
 /// Texts that are no cursor.
-fn malformed() -> Vec<String> {
+pub(crate) fn malformed() -> Vec<String> {
     let good = at(1);
     let mut all: Vec<String> = [
         "0",

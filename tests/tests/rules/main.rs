@@ -6,6 +6,7 @@
 mod attacks;
 mod bad_input;
 mod cors;
+mod cursor_fuzz;
 mod fuzz;
 mod h2;
 mod http_caching;
@@ -18,6 +19,7 @@ mod once_storm;
 mod panics;
 mod polling;
 mod raw;
+mod signed;
 mod sse;
 mod sse_payloads;
 mod wire;

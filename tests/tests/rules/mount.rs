@@ -18,7 +18,7 @@ use realtime_tower::{
 use crate::raw::{Lines, Raw};
 
 /// The epoch of every log here, so that cursors can be written down.
-const EPOCH: u64 = 0x8f3a_61c0_d2e9_4b17;
+pub(crate) const EPOCH: u64 = 0x8f3a_61c0_d2e9_4b17;
 
 /// A cursor of the log.
 pub(crate) fn at(position: u128) -> String {

@@ -2,9 +2,14 @@
 
 use bytes::Bytes;
 
+use realtime_core::Event;
+
 use super::{differential::Wire, masked, read};
+use crate::fixture;
 use crate::ws::codec::{self, Opcode, code};
+use crate::ws::frames;
 use crate::ws::inbound::{InboundLimits, Item};
+use crate::ws::messages::Mode;
 use tungstenite::{
     Message,
     protocol::{Role, WebSocket, WebSocketConfig},
@@ -47,6 +52,24 @@ fn messages_of_every_length_read_back() {
         let frame = codec::binary(payload.as_bytes());
         assert_eq!(foreign(&frame), Message::binary(payload.clone()));
         assert_eq!(ours(&frame), Item::Binary(Bytes::from(payload)));
+    }
+}
+
+#[test]
+fn a_signed_frame_is_the_same_message_with_the_readers_id_and_what_follows_it_is_shared() {
+    let cursors = fixture::signed();
+    let (format, encode) = frames::of(Mode::V1);
+    // On both sides of each length form, before and after the tag.
+    let lengths = [0, 40, 60, 61, 62, 63, 64, 65, 66, 126, 0xFF80, 0xFFB0, 0xFFC0, 0xFFD0, 0x1_0000];
+    for (position, length) in [12, u128::MAX].into_iter().flat_map(|at| lengths.map(|length| (at, length))) {
+        let entry = fixture::entry(position, Event::text("n", "x".repeat(length)).unwrap());
+        let frame = entry.encoded(format, encode);
+        let (id, rest) = frames::signed(&entry, &frame, &cursors);
+        assert!(codec::is_begin(&id) && !codec::is_begin(&rest));
+        assert!(frame.as_ptr_range().contains(&rest.as_ptr()), "shared");
+        let Message::Text(plain) = foreign(&frame) else { panic!("a text") };
+        let (cursor, tagged) = (entry.cursor().to_string(), cursors.text(entry.cursor()));
+        assert_eq!(foreign(&[id, rest].concat()), Message::text(plain.replace(&cursor, &tagged)));
     }
 }
 

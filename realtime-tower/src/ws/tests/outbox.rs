@@ -81,6 +81,40 @@ fn a_pong_stands_between_frames_only() {
     }
 }
 
+/// A frame in two pieces, as signed ones are.
+fn in_two() -> [Bytes; 2] {
+    let frame = codec::text(br#"{"id":"C-tag","data":1}"#);
+    [frame.slice(..14), frame.slice(14..)]
+}
+
+#[test]
+fn a_frame_in_two_pieces_is_one_frame() {
+    let frames = || [&[codec::text(b"before")][..], &in_two(), &in_two(), &[codec::text(b"after")]].concat();
+    let whole = frames().concat();
+    let lengths = frames().iter().map(Bytes::len).collect::<Vec<_>>();
+    let ends = [0, 1, 3, 5, 6].map(|n| lengths[..n].iter().sum::<usize>());
+    for at in 0..whole.len() {
+        for is_close in [false, true] {
+            let mut outbox = Outbox::default();
+            frames().into_iter().for_each(|piece| outbox.push(piece));
+            let (between, mut is_asked) = (codec::pong(b"now"), false);
+            let out = written(&mut outbox, 1, |outbox, out| {
+                if out == at && !is_asked {
+                    is_asked = true;
+                    if is_close {
+                        outbox.close_now(between.clone());
+                    } else {
+                        outbox.pong(between.clone());
+                    }
+                }
+            });
+            let place = *ends.iter().find(|end| **end >= at).unwrap();
+            let rest = if is_close { &[] } else { &whole[place..] };
+            assert_eq!(out, [&whole[..place], &between, rest].concat(), "asked after {at} bytes");
+        }
+    }
+}
+
 #[test]
 fn each_ping_is_answered_and_of_too_many_the_newest() {
     for (asked, answered) in
