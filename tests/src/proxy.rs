@@ -1,4 +1,8 @@
-//! A real nginx or haproxy: the shipped config with what a test changes in it, a directory of its own, and its end.
+//! A real nginx or haproxy: the shipped config (`examples/proxies/`) with what a test changes in it, a directory of its
+//! own, and its end. Time is real here. Both programs are named by the environment; without them a test fails.
+
+#![allow(clippy::unwrap_used, reason = "it is for tests alone, where a panic is a failure")]
+#![allow(clippy::print_stdout, reason = "what a proxy said is shown to whoever reads a run that failed")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,24 +13,29 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use realtime_tests::client::Target;
-use realtime_tests::dial::Dialer;
+use serde::Deserialize;
+
+use crate::client::Target;
+use crate::dial::Dialer;
 
 /// Which proxy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs, reason = "their names say it")]
+pub enum Kind {
     Nginx,
     Haproxy,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::Nginx, Self::Haproxy];
+    /// Each of them.
+    pub const ALL: [Self; 2] = [Self::Nginx, Self::Haproxy];
 
     /// What users are given.
-    pub(crate) fn shipped(self) -> &'static str {
+    pub fn shipped(self) -> &'static str {
         match self {
-            Self::Nginx => include_str!("../../../examples/proxies/nginx.conf"),
-            Self::Haproxy => include_str!("../../../examples/proxies/haproxy.cfg"),
+            Self::Nginx => include_str!("../../examples/proxies/nginx.conf"),
+            Self::Haproxy => include_str!("../../examples/proxies/haproxy.cfg"),
         }
     }
 
@@ -42,50 +51,58 @@ impl Kind {
 
 /// A config in the making: the shipped one, and what a test puts in the place of some of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Conf {
+pub struct Conf {
     kind: Kind,
     text: String,
 }
 
 impl Conf {
-    pub(crate) fn shipped(kind: Kind) -> Self {
+    /// What users are given, whole.
+    pub fn shipped(kind: Kind) -> Self {
         Self { kind, text: kind.shipped().to_owned() }
     }
 
-    /// Puts `with` wherever `what` is; it has to be somewhere, else the test would not test what it says.
-    pub(crate) fn with(mut self, what: &str, with: &str) -> Self {
+    /// Puts `with` wherever `what` is.
+    ///
+    /// # Panics
+    /// It is nowhere: the test would not test what it says.
+    pub fn with(mut self, what: &str, with: &str) -> Self {
         assert!(self.text.contains(what), "{:?}: the shipped config has no {what:?}", self.kind);
         self.text = self.text.replace(what, with);
         self
     }
 
     /// A lower longest silence.
-    pub(crate) fn silence(self, seconds: u32) -> Self {
+    pub fn silence(self, seconds: u32) -> Self {
         self.with("75s", &format!("{seconds}s"))
     }
 
     /// How long an old process goes on after a reload.
-    pub(crate) fn rest(self, seconds: u32) -> Self {
+    pub fn rest(self, seconds: u32) -> Self {
         let name = if self.kind == Kind::Nginx { "worker_shutdown_timeout" } else { "hard-stop-after" };
         self.with(&format!("{name} 30s"), &format!("{name} {seconds}s"))
     }
 
     /// Another line among those about a request.
-    pub(crate) fn and(self, nginx: &str, haproxy: &str) -> Self {
+    pub fn and(self, nginx: &str, haproxy: &str) -> Self {
         match self.kind {
             Kind::Nginx => self.with("proxy_pass http://app;", &format!("proxy_pass http://app;\n{nginx}")),
             Kind::Haproxy => self.with("default_backend app", &format!("{haproxy}\n    default_backend app")),
         }
     }
 
-    pub(crate) fn start(self, app: SocketAddr) -> Proxy {
+    /// Runs it before an app; it listens when this returns.
+    ///
+    /// # Panics
+    /// The environment does not name the program, or it does not start.
+    pub fn start(self, app: SocketAddr) -> Proxy {
         Proxy::start(self, app)
     }
 }
 
 /// A running proxy. However the test ends, it and its workers end with it.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     kind: Kind,
     addr: SocketAddr,
     dir: PathBuf,
@@ -161,7 +178,10 @@ impl Proxy {
     }
 
     /// Loads its config anew, the way its manual says.
-    pub(crate) fn reload(&self) {
+    ///
+    /// # Panics
+    /// Nobody is there to be told.
+    pub fn reload(&self) {
         let is_done = match self.kind {
             Kind::Nginx => {
                 let mut command = Command::new(self.kind.program());
@@ -178,12 +198,23 @@ impl Proxy {
         Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status().unwrap().success()
     }
 
-    pub(crate) fn addr(&self) -> SocketAddr {
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
+    /// Where it keeps what is its own, until its end.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The process group of its warden, its master and its workers.
+    pub fn group(&self) -> u32 {
+        self.warden.id()
+    }
+
     /// The way through it, for clients without much patience between two polls.
-    pub(crate) fn target(&self) -> Target {
+    pub fn target(&self) -> Target {
         let interval = Duration::from_millis(20);
         Target { interval, wait_s: 1, ..Target::new(Dialer::tcp(self.addr), "/events") }
     }
@@ -210,7 +241,7 @@ impl Drop for Proxy {
 
 /// An address whose port nobody has: below those that the kernel gives to connections on their way out, so that it
 /// stays free until it is taken.
-pub(crate) fn free_addr() -> SocketAddr {
+pub fn free_addr() -> SocketAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 20_000 + (std::process::id() % 10_000) as u16;
     loop {
@@ -220,39 +251,4 @@ pub(crate) fn free_addr() -> SocketAddr {
             return addr;
         }
     }
-}
-
-/// No proxy outlives the test that started it, whether it ends well, panics, or is killed.
-#[test]
-fn a_proxy_ends_with_its_test() {
-    for kind in Kind::ALL {
-        let nobody = free_addr();
-        let proxy = Conf::shipped(kind).start(nobody);
-        let (addr, dir, pid) = (proxy.addr, proxy.dir.clone(), proxy.pid);
-        let group = proxy.warden.id();
-        assert!(members(group) >= 3, "{kind:?}: the warden, a master and a worker");
-        let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-            let _lives_here = proxy;
-            panic!("on purpose");
-        }));
-        assert!(panics.is_err());
-        let begun = Instant::now();
-        while members(group) > 0 {
-            assert!(begun.elapsed() < START_WAIT, "{kind:?}: {pid} or a worker of it lives on");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        assert!(TcpStream::connect(addr).is_err() && !dir.exists(), "{kind:?}");
-    }
-}
-
-/// How many processes of a group are there and no mere entries of the dead.
-fn members(group: u32) -> usize {
-    let stat = |pid: fs::DirEntry| fs::read_to_string(pid.path().join("stat")).ok();
-    let is_of = |stat: &String| {
-        // "pid (name) state parent group ..."; a name may hold anything.
-        let after = stat.rsplit_once(')').map_or("", |(_, after)| after);
-        let fields: Vec<&str> = after.split_whitespace().collect();
-        fields.first() != Some(&"Z") && fields.get(2) == Some(&group.to_string().as_str())
-    };
-    fs::read_dir("/proc").unwrap().flatten().filter_map(stat).filter(is_of).count()
 }

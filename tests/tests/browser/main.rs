@@ -4,15 +4,17 @@
 //!  showcase.rs ── the showcase's binary ── showcase.mjs
 //!  native.rs  ─┐                         ┌ native.mjs   EventSource, WebSocket and fetch as they are
 //!              ├── server::Stage ── HTTP ┤
-//!  client.rs  ─┘   (worlds, faults)      └ client.mjs   realtime-js
+//!  client.rs  ─┤   (worlds, faults)      ├ client.mjs   realtime-js
+//!  proxies.rs ─┘    nginx, haproxy        └ proxies.mjs  realtime-js through real proxies
 //! ```
 //!
-//! They need Node, playwright-core and Chromium, which `cargo xtask test` finds or installs and names in the
+//! They need Node, playwright-core and Chromium, nginx and haproxy, which `cargo xtask test` finds or installs and names in the
 //! environment; without them they fail.
 
 mod client;
 mod driver;
 mod native;
 mod payloads;
+mod proxies;
 mod server;
 mod showcase;

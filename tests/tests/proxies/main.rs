@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  kit's clients ──TCP── nginx | haproxy ──TCP── realtime_axum::serve
-//!   client.rs             proxy.rs                app.rs
+//!   client.rs       realtime_tests::proxy          app.rs
 //! ```
 //!
 //! Time is real here, so no law is a matter of speed: what is not held back is shown by order, and every bound is there
@@ -15,10 +15,12 @@ mod app;
 mod client;
 mod configs;
 mod down;
+mod end;
 mod gzip;
 mod idle;
 mod live;
 mod origin;
-mod proxy;
 mod reload;
 mod transports;
+
+use realtime_tests::proxy;
