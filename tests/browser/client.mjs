@@ -1,6 +1,7 @@
 // realtime-js against the real server: `node client.mjs CONTROL`.
 
 import { check, launch, until } from "./browser.mjs";
+import { pasted } from "./pasted.mjs";
 import { TRANSPORTS, close, of, order, page, read, send } from "./reading.mjs";
 import { Tabs } from "./tab.mjs";
 import { World, accepted, play, proved, unbroken, whilePublishing } from "./world.mjs";
@@ -521,7 +522,7 @@ function everyPair() {
 
 const browser = await launch();
 try {
-  await play(browser, scenarios);
+  await play(browser, { ...scenarios, ...pasted(control) });
 } finally {
   await browser.close();
 }

@@ -1,6 +1,6 @@
 // Readers made of realtime-js, with all that they said on the way.
 
-import { Realtime } from "/realtime-js/src/realtime.js";
+import { Realtime } from "/realtime-js/realtime.js";
 
 export { digests } from "./native.js";
 export { Realtime };

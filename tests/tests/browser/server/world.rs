@@ -50,6 +50,8 @@ pub(super) struct Settings {
     token: Option<String>,
     /// Whether a proxy stands in front, to do to WebSockets what corporate ones do.
     door: bool,
+    /// What stands at `/`, in the place of an empty page.
+    page: Option<String>,
     /// A real proxy that stands in front, with the config that users are given. After a reload its old processes end
     /// within a second.
     through: Option<Kind>,
@@ -66,6 +68,7 @@ impl Default for Settings {
             cookie: None,
             token: None,
             door: false,
+            page: None,
             through: None,
         }
     }
@@ -253,7 +256,7 @@ fn app(settings: &Settings, inside: Arc<Inside>) -> (Router, Handle) {
         .build();
     let app = Router::new()
         .route("/events", mount.route(events).layer(from_fn_with_state(inside.clone(), ways)))
-        .route("/", get(page))
+        .route("/", get(Html(settings.page.clone().unwrap_or_else(|| EMPTY_PAGE.to_owned()))))
         .route("/page/{file}", get(page_file))
         .route("/realtime-js/{*file}", get(client_file))
         .with_state(inside)
@@ -296,16 +299,15 @@ fn cors(allow: &[String]) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-async fn page() -> Html<&'static str> {
-    Html("<!doctype html><html lang=en><meta charset=utf-8><link rel=icon href=data:><title>A page</title>")
-}
+const EMPTY_PAGE: &str =
+    "<!doctype html><html lang=en><meta charset=utf-8><link rel=icon href=data:><title>A page</title>";
 
 async fn page_file(UrlPath(file): UrlPath<String>) -> Response {
     script(&driver::folder().join("page"), &file)
 }
 
 async fn client_file(UrlPath(file): UrlPath<String>) -> Response {
-    script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../realtime-js"), &file)
+    script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../realtime-js/src"), &file)
 }
 
 /// A script within a folder.
