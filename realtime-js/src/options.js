@@ -70,7 +70,7 @@ export function settings(url, options) {
     protocols: [],
     credentials: 'same-origin',
     signal: undefined,
-    fetch: globalThis.fetch,
+    fetch,
     WebSocket: globalThis.WebSocket,
     backoffMs: 5_000,
     backoffMsMax: 60_000,

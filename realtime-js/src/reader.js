@@ -58,10 +58,10 @@ export function reader(settings, emit, isFull) {
   let seen = '';
   /** The last link that had all that was retained. @type {Link | undefined} */
   let live;
-  /** Ends the wait, if there is one. */
+  /** Ends the wait of this round, now or before it begins. */
   let nap = new AbortController();
-  /** Whether it may be ended by `wake`. */
-  let mayWake = () => true;
+  /** The server has named a time: who looks does not end the wait. */
+  let isPatient = false;
 
   const over = new AbortController();
   const self = {
@@ -76,7 +76,9 @@ export function reader(settings, emit, isFull) {
 
     async run() {
       while (self.state !== 'closed') {
-        if (isFull()) await wait(WAIT_MS_MAX, () => !isFull());
+        nap = new AbortController();
+        isPatient = false;
+        if (isFull()) await wait(WAIT_MS_MAX);
         else await attempt();
       }
     },
@@ -84,7 +86,7 @@ export function reader(settings, emit, isFull) {
     /** What is done at once when the network is back or somebody looks; not before a time that the server has named. */
     wake() {
       self.link?.look();
-      if (mayWake()) nap.abort();
+      if (!isPatient && !isFull()) nap.abort();
     },
 
     /** Goes on over another transport, from the same place. @param {Transport} transport */
@@ -158,7 +160,10 @@ export function reader(settings, emit, isFull) {
     const own = (tries ? undefined : retryMs) ?? backoff(tries, settings);
     const ms = said === undefined ? own : Math.max(said, WAIT_MS_MIN);
     tries++;
-    await wait(Math.min(ms, WAIT_MS_MAX), () => said === undefined);
+    isPatient = said !== undefined;
+    // What roused it before that does not count; nor once it was open, lest all come back at one moment.
+    if (isPatient || link.openedAt) nap = new AbortController();
+    await wait(Math.min(ms, WAIT_MS_MAX));
   }
 
   /**
@@ -176,10 +181,8 @@ export function reader(settings, emit, isFull) {
     return times >= (isSse || worked.has(transport) ? QUICK_MAX : 1);
   }
 
-  /** @param {number} ms @param {() => boolean} may whether it is over when somebody looks */
-  function wait(ms, may) {
-    nap = new AbortController();
-    mayWake = may;
+  /** @param {number} ms */
+  function wait(ms) {
     say('waiting', ms);
     return sleep(ms, nap.signal);
   }
