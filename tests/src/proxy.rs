@@ -1,5 +1,5 @@
-//! A real nginx or haproxy: the shipped config (`examples/proxies/`) with what a test changes in it, a directory of its
-//! own, and its end. Time is real here. Both programs are named by the environment; without them a test fails.
+//! A real nginx, haproxy or Varnish: the shipped config (`examples/proxies/`) with what a test changes in it, a directory
+//! of its own, and its end. Time is real here. The programs are named by the environment; without them a test fails.
 
 #![allow(clippy::unwrap_used, reason = "it is for tests alone, where a panic is a failure")]
 #![allow(clippy::print_stdout, reason = "what a proxy said is shown to whoever reads a run that failed")]
@@ -25,22 +25,28 @@ use crate::dial::Dialer;
 pub enum Kind {
     Nginx,
     Haproxy,
+    Varnish,
 }
 
 impl Kind {
     /// Each of them.
-    pub const ALL: [Self; 2] = [Self::Nginx, Self::Haproxy];
+    pub const ALL: [Self; 3] = [Self::Nginx, Self::Haproxy, Self::Varnish];
 
     /// What users are given.
     pub fn shipped(self) -> &'static str {
         match self {
             Self::Nginx => include_str!("../../examples/proxies/nginx.conf"),
             Self::Haproxy => include_str!("../../examples/proxies/haproxy.cfg"),
+            Self::Varnish => include_str!("../../examples/proxies/varnish.vcl"),
         }
     }
 
     fn program(self) -> String {
-        let name = if self == Self::Nginx { "REALTIME_NGINX" } else { "REALTIME_HAPROXY" };
+        let name = match self {
+            Self::Nginx => "REALTIME_NGINX",
+            Self::Haproxy => "REALTIME_HAPROXY",
+            Self::Varnish => "REALTIME_VARNISHD",
+        };
         std::env::var(name).ok().filter(|file| !file.is_empty()).unwrap_or_else(|| {
             panic!(
                 "{name} is not set: `cargo xtask test` finds or installs what this test needs, and sets it"
@@ -54,12 +60,14 @@ impl Kind {
 pub struct Conf {
     kind: Kind,
     text: String,
+    /// What Varnish has as a parameter.
+    silence_s: u32,
 }
 
 impl Conf {
     /// What users are given, whole.
     pub fn shipped(kind: Kind) -> Self {
-        Self { kind, text: kind.shipped().to_owned() }
+        Self { kind, text: kind.shipped().to_owned(), silence_s: 75 }
     }
 
     /// Puts `with` wherever `what` is.
@@ -74,20 +82,29 @@ impl Conf {
 
     /// A lower longest silence.
     pub fn silence(self, seconds: u32) -> Self {
-        self.with("75s", &format!("{seconds}s"))
+        let silence_s = seconds;
+        Self { silence_s, ..self.with("75s", &format!("{seconds}s")) }
     }
 
-    /// How long an old process goes on after a reload.
+    /// How long an old process goes on after a reload. Varnish has none: what it was asked by the old config it answers by it.
     pub fn rest(self, seconds: u32) -> Self {
-        let name = if self.kind == Kind::Nginx { "worker_shutdown_timeout" } else { "hard-stop-after" };
+        let name = match self.kind {
+            Kind::Nginx => "worker_shutdown_timeout",
+            Kind::Haproxy => "hard-stop-after",
+            Kind::Varnish => return self,
+        };
         self.with(&format!("{name} 30s"), &format!("{name} {seconds}s"))
     }
 
     /// Another line among those about a request.
-    pub fn and(self, nginx: &str, haproxy: &str) -> Self {
+    pub fn and(self, nginx: &str, haproxy: &str, varnish: &str) -> Self {
         match self.kind {
             Kind::Nginx => self.with("proxy_pass http://app;", &format!("proxy_pass http://app;\n{nginx}")),
             Kind::Haproxy => self.with("default_backend app", &format!("{haproxy}\n    default_backend app")),
+            Kind::Varnish => {
+                let host = "set req.http.X-Forwarded-Host = req.http.Host;";
+                self.with(host, &format!("{host}\n{varnish}"))
+            }
         }
     }
 
@@ -124,14 +141,15 @@ const START_WAIT: Duration = Duration::from_secs(20);
 
 impl Proxy {
     fn start(conf: Conf, app: SocketAddr) -> Self {
-        let (kind, addr) = (conf.kind, free_addr());
+        let (kind, program, addr) = (conf.kind, conf.kind.program(), free_addr());
         let dir = std::env::temp_dir().join(format!("realtime-proxy-{}-{}", std::process::id(), addr.port()));
         fs::create_dir_all(&dir).unwrap();
-        let conf = conf.with("127.0.0.1:3000", &app.to_string());
+        let silence_s = conf.silence_s;
         let at = dir.display();
         let conf = match kind {
             // Its own directories are root's, and here it may run as anybody.
             Kind::Nginx => conf
+                .with("127.0.0.1:3000", &app.to_string())
                 .with("listen 8080;", &format!("listen {addr};\naccess_log off;"))
                 .with(
                     "worker_processes auto;",
@@ -146,18 +164,30 @@ impl Proxy {
                          uwsgi_temp_path {at}/d; scgi_temp_path {at}/e;"
                     ),
                 ),
-            Kind::Haproxy => {
-                conf.with("bind :8080", &format!("bind {addr}")).with("maxconn 8000", "maxconn 200")
-            }
+            Kind::Haproxy => conf
+                .with("127.0.0.1:3000", &app.to_string())
+                .with("bind :8080", &format!("bind {addr}"))
+                .with("maxconn 8000", "maxconn 200"),
+            Kind::Varnish => conf.with(r#""3000""#, &format!(r#""{}""#, app.port())),
         };
         let file = dir.join("conf");
         fs::write(&file, conf.text).unwrap();
 
         let mut command = Command::new("sh");
-        command.args(["-c", WARDEN, "sh"]).arg(dir.join("log")).arg(kind.program());
+        command.args(["-c", WARDEN, "sh"]).arg(dir.join("log")).arg(program);
         match kind {
             Kind::Nginx => command.args(nginx_args(&dir)),
             Kind::Haproxy => command.arg("-W").arg("-f").arg(&file),
+            // No jail: it may run as anybody. Little memory: it keeps nothing.
+            Kind::Varnish => command
+                .args(["-F", "-j", "none", "-s", "default,1m", "-p", "vsl_space=1M"])
+                .args(["-p", &format!("pipe_timeout={silence_s}"), "-a", &addr.to_string()])
+                // The longest answer, ten minutes by itself: the config is to do without it.
+                .args(["-p", &format!("send_timeout={silence_s}")])
+                .arg("-n")
+                .arg(dir.join("n"))
+                .arg("-f")
+                .arg(&file),
         };
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn();
         let mut warden = piped.unwrap();
@@ -188,8 +218,27 @@ impl Proxy {
                 command.args(nginx_args(&self.dir)).args(["-s", "reload"]).status().unwrap().success()
             }
             Kind::Haproxy => self.signal("USR2"),
+            Kind::Varnish => {
+                static LOADED: AtomicU16 = AtomicU16::new(0);
+                let name = format!("again{}", LOADED.fetch_add(1, Ordering::Relaxed));
+                let conf = self.dir.join("conf").display().to_string();
+                self.admin(&["vcl.load", &name, &conf]) && self.admin(&["vcl.use", &name])
+            }
         };
         assert!(is_done, "{:?} is told to load its config anew", self.kind);
+    }
+
+    /// Whether Varnish does as it is told by the program that comes with it.
+    fn admin(&self, words: &[&str]) -> bool {
+        let mut command = Command::new("varnishadm");
+        command
+            .arg("-n")
+            .arg(self.dir.join("n"))
+            .args(words)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap()
+            .success()
     }
 
     /// Whether its master was there to be told.

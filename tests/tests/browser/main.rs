@@ -5,10 +5,10 @@
 //!  native.rs  ─┐                         ┌ native.mjs   EventSource, WebSocket and fetch as they are
 //!              ├── server::Stage ── HTTP ┤
 //!  client.rs  ─┤   (worlds, faults)      ├ client.mjs   realtime-js
-//!  proxies.rs ─┘    nginx, haproxy        └ proxies.mjs  realtime-js through real proxies
+//!  proxies.rs ─┘ nginx, haproxy, varnish  └ proxies.mjs  realtime-js through real proxies
 //! ```
 //!
-//! They need Node, playwright-core and Chromium, nginx and haproxy, which `cargo xtask test` finds or installs and names in the
+//! They need Node, playwright-core and Chromium, nginx, haproxy and Varnish, which `cargo xtask test` finds or installs and names in the
 //! environment; without them they fail.
 
 mod client;

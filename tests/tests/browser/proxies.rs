@@ -1,4 +1,4 @@
-//! realtime-js in a page that comes, as all that it asks, through nginx and haproxy: `browser/proxies.mjs`.
+//! realtime-js in a page that comes, as all that it asks, through nginx, haproxy and Varnish: `browser/proxies.mjs`.
 
 use crate::driver::drive;
 use crate::server::Stage;

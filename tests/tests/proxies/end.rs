@@ -22,11 +22,12 @@ fn a_proxy_ends_with_its_test() {
         }));
         assert!(panics.is_err());
         let begun = Instant::now();
-        while members(group) > 0 {
+        // A process of many threads is dead a moment before it has let go of its socket.
+        while members(group) > 0 || TcpStream::connect(addr).is_ok() {
             assert!(begun.elapsed() < PATIENCE, "{kind:?}: one of group {group} lives on");
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert!(TcpStream::connect(addr).is_err() && !dir.exists(), "{kind:?}");
+        assert!(!dir.exists(), "{kind:?}");
     }
 }
 
