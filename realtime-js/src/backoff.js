@@ -16,7 +16,7 @@ export function backoff(tries, { backoffMs, backoffMsMax }) {
  * @param {Headers} headers
  */
 export function retryAfter(headers) {
-  const said = String(headers.get('Retry-After'));
+  const said = /** @type {string} */ (headers.get('Retry-After'));
   const ms = Number(said) * 1000 || Date.parse(said) - Date.now();
   return ms > 0 ? ms : undefined;
 }

@@ -1,25 +1,26 @@
 // Which transport worked last at a URL: kept for the tab, so that its next page does not find out again.
+//
+// Nothing is kept, and nothing said of it, where there is no storage, where the page may not use it, and where the URL is a
+// function: what is taken of it here a function does not have.
 
 /** @import { Settings, Transport } from './options.js' */
 
 /** @param {Settings} settings */
-const name = ({ url }) => typeof url === 'string' && `realtime:${url.split('?')[0]}`;
+const key = ({ url }) => `realtime:${/** @type {string} */ (url).split('?')[0]}`;
 
 /** @param {Settings} settings */
 export function recall(settings) {
-  const key = name(settings);
   try {
-    const last = key && sessionStorage.getItem(key);
+    const last = sessionStorage.getItem(key(settings));
     return settings.transports.find((transport) => transport === last);
   } catch {
-    return undefined; // there is none, or the page may keep nothing
+    return undefined;
   }
 }
 
 /** @param {Settings} settings @param {Transport} transport */
 export function remember(settings, transport) {
-  const key = name(settings);
   try {
-    if (key) sessionStorage.setItem(key, transport);
+    sessionStorage.setItem(key(settings), transport);
   } catch {}
 }

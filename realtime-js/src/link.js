@@ -1,7 +1,7 @@
 // One attempt to read over one transport: what a transport needs, and the watchdog that ends it.
 
 import { RealtimeError, foreign } from './errors.js';
-import { address, request } from './request.js';
+import { request } from './request.js';
 
 /** @import { About, Settings, Transport } from './options.js' */
 
@@ -14,7 +14,7 @@ import { address, request } from './request.js';
  * @property {string} [key]
  * @property {string} [encoding]
  * @property {any} [data]
- * @property {unknown} [ref]
+ * @property {any} [ref]
  * @property {{ status: number, title: string }} [error]
  */
 
@@ -46,22 +46,18 @@ export function connect(settings, about, offset, hear) {
     settings,
     about,
     offset,
-    /** Aborts when it is let go of. */
+    /** Aborts when it is let go of; its reason is the failure, if that is why. */
     signal,
     /** When `$open` came; 0 before. */
     openedAt: 0,
-    isLive: false,
     /** Whether the other side has said anything at all. */
     isAnswered: false,
     /** What `$end` said. */
     end: /** @type {Ending | RealtimeError | undefined} */ (undefined),
-    /** Why it was let go of; nothing where nobody is to blame. */
-    failure: /** @type {RealtimeError | undefined} */ (undefined),
     /** Sends to the server, where the transport goes both ways. */
     send: /** @type {((text: string) => void) | undefined} */ (undefined),
     /** Who waits for a reply, by `ref`; called with nothing when it is lost. @type {Map<string, (reply?: Message) => void>} */
     replies: new Map(),
-
     /** @param {Message} message */
     take(message) {
       if (signal.aborted) return;
@@ -80,14 +76,11 @@ export function connect(settings, about, offset, hear) {
       if (Date.now() > due) expect(0);
     },
 
-    /** Lets go of it; what comes after is not heard. @param {RealtimeError} [failure] */
+    /** Lets go of it; what comes after is not heard. @param {RealtimeError} [failure] none where nobody is to blame */
     drop(failure) {
       clearTimeout(watch);
-      self.failure ??= failure;
-      cut.abort();
+      cut.abort(failure);
     },
-
-    address: () => address(settings, about, { offset: self.offset }),
 
     /** @param {Record<string, string>} headers */
     request: (headers) => request(settings, about, { offset: self.offset, live: about.transport }, { headers, signal }),

@@ -1,6 +1,6 @@
 // What may be set, what it is by default, and what it must look like.
 
-import { base } from './request.js';
+import { base, isFunction } from './request.js';
 
 /** @typedef {'websocket' | 'sse' | 'long-poll' | 'poll'} Transport */
 
@@ -44,9 +44,6 @@ export const TRANSPORTS = ['websocket', 'sse', 'long-poll', 'poll'];
 /** A place to begin that is no cursor. @param {string} start */
 export const isReserved = (start) => /^(|-1|now|last-\d+)$/.test(start);
 
-/** @param {unknown} value */
-const isFunction = (value) => typeof value === 'function';
-
 /** What an option must be, other than a positive number that a timer can have. @type {Record<string, (value: any) => unknown>} */
 const CHECKS = {
   transports: (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
@@ -61,7 +58,7 @@ const CHECKS = {
 };
 
 /**
- * @param {Where} url @param {Options} options @returns {Settings}
+ * @param {Where} url @param {Options} [options] @returns {Settings}
  * @throws {TypeError} naming what is wrong
  */
 export function settings(url, options) {
@@ -73,7 +70,7 @@ export function settings(url, options) {
     protocols: [],
     credentials: 'same-origin',
     signal: undefined,
-    fetch: globalThis.fetch,
+    fetch,
     WebSocket: globalThis.WebSocket,
     backoffMs: 5_000,
     backoffMsMax: 60_000,

@@ -18,9 +18,8 @@ export function parser(tell, retry) {
   function take(line) {
     const [, name, value] = /** @type {RegExpExecArray} */ (/^([^:]*)(?:: ?)?(.*)/su.exec(line));
     if (!line) {
-      const done = block;
+      tell(block);
       block = { event: '' };
-      tell(done);
     } else if (name === 'data') block.data = block.data === undefined ? value : `${block.data}\n${value}`;
     else if (name === 'event') block.event = value;
     else if (name === 'id' && !value.includes('\0')) block.id = value;

@@ -4,7 +4,7 @@
 //        │                  │
 //        └──────────────────┴──$end without a retry, 204, 1000, a second 401, close()──► closed
 
-import { WAIT_MS_MAX, backoff } from './backoff.js';
+import { WAIT_MS_MAX, backoff, sleep } from './backoff.js';
 import { recall, remember } from './choice.js';
 import { RealtimeError, foreign } from './errors.js';
 import { connect, payload } from './link.js';
@@ -33,15 +33,15 @@ const transports = { websocket, sse, 'long-poll': poll, poll };
 
 /**
  * @param {Settings} settings
- * @param {(event: Event, isMessage?: boolean) => void} emit
+ * @param {(event: Event) => void} emit
  * @param {() => boolean} isFull whether somebody is too far behind to be given more
  */
 export function reader(settings, emit, isFull) {
   const order = settings.transports;
   /** Where each round begins: the transport that worked last, or is preferred. */
-  let best = recall(settings) ?? order[0];
-  /** @type {Set<Transport>} */
-  const worked = new Set(recall(settings) && [best]);
+  const last = recall(settings);
+  let best = last ?? order[0];
+  const worked = new Set([last]);
   /** Streams that were cut off, in a row. @type {Partial<Record<Transport, number>>} */
   const quick = {};
   /** Attempts since one lasted. */
@@ -56,8 +56,12 @@ export function reader(settings, emit, isFull) {
   let retryMs;
   /** The last event since the last gap: whatever is not above it was seen. */
   let seen = '';
-  /** @type {((isForced?: boolean) => void) | undefined} */
-  let rouse;
+  /** The last link that had all that was retained. @type {Link | undefined} */
+  let live;
+  /** Ends the wait of this round, now or before it begins. */
+  let nap = new AbortController();
+  /** The server has named a time: who looks does not end the wait. */
+  let isPatient = false;
 
   const over = new AbortController();
   const self = {
@@ -72,7 +76,9 @@ export function reader(settings, emit, isFull) {
 
     async run() {
       while (self.state !== 'closed') {
-        if (isFull()) await wait(WAIT_MS_MAX, () => !isFull());
+        nap = new AbortController();
+        isPatient = false;
+        if (isFull()) await wait(WAIT_MS_MAX);
         else await attempt();
       }
     },
@@ -80,7 +86,7 @@ export function reader(settings, emit, isFull) {
     /** What is done at once when the network is back or somebody looks; not before a time that the server has named. */
     wake() {
       self.link?.look();
-      rouse?.();
+      if (!isPatient && !isFull()) nap.abort();
     },
 
     /** Goes on over another transport, from the same place. @param {Transport} transport */
@@ -90,7 +96,7 @@ export function reader(settings, emit, isFull) {
       remember(settings, transport);
       tries = moves = 0;
       self.link?.drop();
-      rouse?.(true);
+      nap.abort();
     },
 
     /** @param {RealtimeError} [error] why, unless it has ended */
@@ -101,7 +107,7 @@ export function reader(settings, emit, isFull) {
       // Nobody waits for a reply any more.
       self.link?.replies.clear();
       self.link?.drop();
-      rouse?.(true);
+      nap.abort();
       if (error) tell('error', { error });
       say('closed');
     },
@@ -119,12 +125,13 @@ export function reader(settings, emit, isFull) {
     } catch (caught) {
       ending = caught instanceof RealtimeError ? caught : new RealtimeError('network', String(caught));
     }
-    if (link.signal.aborted) {
-      if (self.state === 'closed' || !link.failure) return;
-      ending = link.failure;
+    const { reason } = link.signal;
+    if (reason) {
+      if (self.state === 'closed' || !(reason instanceof RealtimeError)) return;
+      ending = reason;
     }
-    const error = ending instanceof RealtimeError && ending;
-    link.drop(error || undefined);
+    const error = ending instanceof RealtimeError ? ending : undefined;
+    link.drop(error);
 
     const isLasting = link.openedAt && Date.now() - link.openedAt >= QUICK_MS;
     if (isLasting) {
@@ -150,10 +157,13 @@ export function reader(settings, emit, isFull) {
     self.transport = best;
     moves = 0;
     const said = ending.retryMs;
-    const own = backoff(tries, settings);
-    const ms = said === undefined ? (tries ? own : (retryMs ?? own)) : Math.max(said, WAIT_MS_MIN);
+    const own = (tries ? undefined : retryMs) ?? backoff(tries, settings);
+    const ms = said === undefined ? own : Math.max(said, WAIT_MS_MIN);
     tries++;
-    await wait(Math.min(ms, WAIT_MS_MAX), () => said === undefined);
+    isPatient = said !== undefined;
+    // What roused it before that does not count; nor once it was open, lest all come back at one moment.
+    if (isPatient || link.openedAt) nap = new AbortController();
+    await wait(Math.min(ms, WAIT_MS_MAX));
   }
 
   /**
@@ -171,18 +181,10 @@ export function reader(settings, emit, isFull) {
     return times >= (isSse || worked.has(transport) ? QUICK_MAX : 1);
   }
 
-  /** @param {number} ms @param {() => boolean} mayWake @returns {Promise<void>} */
-  function wait(ms, mayWake) {
-    return new Promise((done) => {
-      const timer = setTimeout(() => rouse?.(true), ms);
-      rouse = (isForced) => {
-        if (!isForced && !mayWake()) return;
-        rouse = undefined;
-        clearTimeout(timer);
-        done();
-      };
-      say('waiting', ms);
-    });
+  /** @param {number} ms */
+  function wait(ms) {
+    say('waiting', ms);
+    return sleep(ms, nap.signal);
   }
 
   /** @param {Link} link @param {Message} message */
@@ -204,13 +206,13 @@ export function reader(settings, emit, isFull) {
       } else if (event === '$gap') {
         seen = '';
         tell('gap', data);
-      } else if (event === '$live' && !link.isLive) {
-        link.isLive = true;
+      } else if (event === '$live' && live !== link) {
+        live = link;
         tell('live');
       } else if (event === '$end') {
         const { reason, retry } = data;
-        if (reason === 'expired') link.end = new RealtimeError('unauthorized', 'expired');
-        else link.end = retry === false ? { over: true } : { retryMs: Number(retry) || 0 };
+        const ending = retry === false ? { over: true } : { retryMs: Number(retry) || 0 };
+        link.end = reason === 'expired' ? new RealtimeError('unauthorized', reason) : ending;
       }
       return;
     }
@@ -219,7 +221,7 @@ export function reader(settings, emit, isFull) {
     if (id <= seen) return tell('duplicate', { lastEventId: id });
     seen = self.place = link.offset = id;
     const told = new MessageEvent(event, { data: payload(message), lastEventId: id });
-    emit(Object.assign(told, { topic, key }), true);
+    emit(Object.assign(told, { topic, key }));
     if (isFull()) link.drop();
   }
 

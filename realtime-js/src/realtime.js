@@ -52,14 +52,14 @@ export class Realtime extends EventTarget {
    */
   constructor(url, options) {
     super();
-    const all = settings(url, options ?? {});
+    const all = settings(url, options);
     // The fields above are all that there is so far.
     for (const name of Object.keys(this)) {
       this.addEventListener(name.slice(2), (event) => /** @type {any} */ (this)[name]?.(event));
     }
     this.#reader = reader(
       all,
-      (event, isMessage) => this.#emit(event, isMessage),
+      this.#emit,
       () => [...this.#buffers].some((buffer) => buffer.isFull),
     );
     this.#uplink = uplink(all, this.#reader);
@@ -77,7 +77,7 @@ export class Realtime extends EventTarget {
 
   /** As an EventSource has it: 0 connecting or waiting, 1 open, 2 closed. */
   get readyState() {
-    return { connecting: 0, waiting: 0, open: 1, closed: 2 }[this.state];
+    return this.state === 'open' ? 1 : this.state === 'closed' ? 2 : 0;
   }
 
   get state() {
@@ -128,6 +128,7 @@ export class Realtime extends EventTarget {
     const { bufferMax } = settings;
     /** @type {Array<RealtimeEvent | GapEvent>} */
     const events = [];
+    /** @type {(value?: unknown) => void} */
     let wake = () => {};
     const buffer = {
       isFull: false,
@@ -145,7 +146,7 @@ export class Realtime extends EventTarget {
         }
         if (signal.reason instanceof RealtimeError) throw signal.reason;
         if (signal.aborted) return;
-        await new Promise((done) => (wake = () => done(undefined)));
+        await new Promise((done) => (wake = done));
       }
     } finally {
       this.#buffers.delete(buffer);
@@ -159,11 +160,11 @@ export class Realtime extends EventTarget {
     this.#reader.wake();
   }
 
-  /** @param {any} event @param {boolean} [isMessage] of the source, whatever it is called */
-  #emit(event, isMessage) {
+  /** @param {any} event those of the source are MessageEvents, whatever they are called */
+  #emit = (event) => {
     this.dispatchEvent(event);
-    if (isMessage || event.type === 'gap') for (const buffer of this.#buffers) buffer.push(event);
+    if (event instanceof MessageEvent || event.type === 'gap') for (const buffer of this.#buffers) buffer.push(event);
     else if (event.state === 'open') this.#uplink.pump();
     else if (event.state === 'closed') this.#uplink.close();
-  }
+  };
 }

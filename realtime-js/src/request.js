@@ -8,13 +8,16 @@ import { RealtimeError } from './errors.js';
 /** What a relative URL is relative to. */
 export const base = () => globalThis.document?.baseURI ?? globalThis.location?.href;
 
+/** @param {unknown} value */
+export const isFunction = (value) => typeof value === 'function';
+
 /**
  * What is set, or what the function says that is: it is asked on every attempt, so that a token is a fresh one.
  * @template T
  * @param {T | ((about: About) => T | Promise<T>)} it @param {About} about @returns {Promise<T>}
  */
 export async function ask(it, about) {
-  return typeof it === 'function' ? /** @type {Function} */ (it)(about) : it;
+  return isFunction(it) ? /** @type {Function} */ (it)(about) : it;
 }
 
 /**
@@ -48,6 +51,6 @@ export async function request(settings, about, query, init) {
  */
 export function refusal(status, headers) {
   const kind =
-    status === 401 ? 'unauthorized' : /^(408|425|429|50[02346-9]|5[1-9].)$/.test(String(status)) ? 'away' : 'refused';
+    status === 401 ? 'unauthorized' : /^(408|425|429|5(?!01|05)..)$/.test(String(status)) ? 'away' : 'refused';
   return new RealtimeError(kind, `the server answered ${status}`, status, retryAfter(headers));
 }

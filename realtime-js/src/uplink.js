@@ -22,8 +22,6 @@ import { refusal, request } from './request.js';
  * @property {string} event
  * @property {string} body
  * @property {AbortSignal} settled aborts when it is
- * @property {() => void} [forget]
- * @property {ReturnType<typeof setTimeout>} [timer]
  * @property {(reply: any) => void} resolve
  * @property {(error: unknown) => void} reject
  */
@@ -45,8 +43,8 @@ export function uplink(settings, reader) {
    */
   async function send(data, { event = 'message', signal } = {}) {
     const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
-    if (body === undefined) throw new TypeError('data is to turn into JSON');
-    if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event is to be a printable name, without $');
+    if (body === undefined) throw new TypeError('data must turn into JSON');
+    if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event must be a printable name without $');
     signal?.throwIfAborted();
     if (reader.state === 'closed') throw closed();
     if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait for an answer');
@@ -63,8 +61,6 @@ export function uplink(settings, reader) {
     } finally {
       open.delete(sending);
       queue = queue.filter((other) => other !== sending);
-      clearTimeout(sending.timer);
-      sending.forget?.();
       end.abort();
     }
   }
@@ -74,8 +70,8 @@ export function uplink(settings, reader) {
     if (isPumping) return;
     isPumping = true;
     for (let sending; reader.state === 'open' && (sending = queue.shift()); ) {
-      const { reject } = sending;
-      sending.timer = setTimeout(() => reject(unanswered()), settings.sendMs);
+      const { reject, settled } = sending;
+      sleep(settings.sendMs, settled).then(() => reject(unanswered()));
       const { link } = reader;
       if (link?.send) frame(sending, link);
       else await post(sending);
@@ -90,11 +86,12 @@ export function uplink(settings, reader) {
 
   /** @param {Sending} sending @param {Link} link */
   function frame(sending, { replies, send }) {
-    const { event, body, resolve, reject } = sending;
+    const { event, body, settled, resolve, reject } = sending;
     const ref = String(++refs);
-    sending.forget = () => replies.delete(ref);
+    const forget = () => replies.delete(ref);
+    settled.addEventListener('abort', forget);
     replies.set(ref, (reply) => {
-      replies.delete(ref);
+      forget();
       if (!reply) reject(unanswered());
       else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
       else resolve(payload(reply));
@@ -146,8 +143,8 @@ const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[2
 /** With the server's own words, where it has some. @param {Response} response */
 async function refused(response) {
   const error = refusal(response.status, response.headers);
-  const { title } = await response.json().catch(() => error);
-  error.message = title ?? error.message;
+  const said = await response.json().catch(() => {});
+  error.message = said?.title ?? error.message;
   if (error.kind === 'away') error.kind = 'refused';
   return error;
 }

@@ -2,7 +2,7 @@
 
 import { RealtimeError, foreign } from './errors.js';
 import { parse } from './link.js';
-import { ask } from './request.js';
+import { address, ask } from './request.js';
 
 /** @import { Kind } from './errors.js' */
 /** @import { Ending, Link } from './link.js' */
@@ -26,16 +26,16 @@ function kind(code) {
 export async function websocket(link) {
   const { settings, about, signal, replies } = link;
   const more = await ask(settings.protocols, about);
-  const url = await link.address();
+  const url = await address(settings, about, { offset: link.offset });
   if (signal.aborted) return {};
   url.protocol = url.protocol.replace('http', 'ws');
   const socket = new settings.WebSocket(url.href, [PROTOCOL, ...more]);
 
   return new Promise((end) => {
-    const lose = () => [...replies.values()].forEach((reply) => reply());
+    const lose = () => replies.forEach((reply) => reply());
     signal.addEventListener('abort', () => {
       end({});
-      if (link.failure) lose();
+      if (signal.reason instanceof RealtimeError) lose();
       // Whoever waits for a reply over it is not to lose it by a change of transports.
       if (replies.size) setTimeout(() => socket.close(), LINGER_MS);
       else socket.close();
@@ -49,7 +49,7 @@ export async function websocket(link) {
       try {
         const message = parse(data, 'an envelope');
         if (message.event === '$reply') {
-          replies.get(String(message.ref))?.(message);
+          replies.get(message.ref)?.(message);
           if (signal.aborted && !replies.size) socket.close();
         } else link.take(message);
         if (link.end) end(link.end);

@@ -197,6 +197,47 @@ describe('coming back', () => {
     expect(requests.length).toBe(3);
   });
 
+  test('does not wait where it was roused in the middle of the attempt, unless for a time that is named', async () => {
+    const page = new EventTarget();
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+    for (const [answer, wait_ms] of [[unreachable, 0], [() => status(503, { 'Retry-After': '9' }), 9_000]]) {
+      let done;
+      const first = new Promise((answered) => (done = () => answered(answer())));
+      const { fetch, requests } = net((_, n) => (n === 1 ? first : never()));
+      const { rt } = reader({ transports: ['poll'], fetch });
+      await settle();
+      page.dispatchEvent(new Event('online'));
+      await settle();
+      expect(requests.length).toBe(1);
+      done();
+      await settle();
+      await pass(Math.max(wait_ms - 1, 0));
+      expect(requests.length).toBe(wait_ms ? 1 : 2);
+      await pass(1);
+      expect(requests.length).toBe(2);
+      rt.close();
+    }
+  });
+
+  test('waits where it was roused while all was well: whoever reads is not to come back at one moment', async () => {
+    const page = new EventTarget();
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+    const { said } = reader({ transports: ['websocket'] });
+    await settle();
+    page.dispatchEvent(new Event('online'));
+    sockets[0].open();
+    sockets[0].say(open(0));
+    page.dispatchEvent(new Event('online'));
+    await pass(10_000);
+    sockets[0].shut(1006);
+    await settle();
+    expect(said.at(-1)).toBe('waiting websocket');
+    await pass(2_499);
+    expect(sockets.length).toBe(1);
+    await pass(1);
+    expect(sockets.length).toBe(2);
+  });
+
   test.each([
     ['9', 9_000],
     ['Thu, 01 Jan 2026 00:00:09 GMT', 9_000],

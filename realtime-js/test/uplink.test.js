@@ -76,6 +76,15 @@ test.each([
   expect(keys(posts)[0]).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
 });
 
+test('a refusal is final whatever its body is', async () => {
+  for (const body of ['null', '7', '"no"', '', '<h1>no</h1>']) {
+    const { rt, posts } = await onPolls([() => new Response(body, { status: 422, headers: { 'Content-Type': 'application/json' } })]);
+    expect(await failed(rt.send('x')), body).toEqual({ kind: 'refused', status: 422, message: 'the server answered 422' });
+    expect(posts, body).toHaveLength(1);
+    rt.close();
+  }
+});
+
 test('a POST is sent again with the same key, and the next has another', async () => {
   const answers = [unreachable, () => status(503, { 'Retry-After': '3' }), () => status(409, { 'Retry-After': '10' }), () => json(1), () => json(2)];
   const { rt, posts } = await onPolls(answers);

@@ -1,17 +1,14 @@
 // realtime-js against the real server: `node client.mjs CONTROL`.
 
 import { check, launch, until } from "./browser.mjs";
+import { pasted } from "./pasted.mjs";
+import { TRANSPORTS, close, of, order, page, read, send } from "./reading.mjs";
 import { Tabs } from "./tab.mjs";
-import { World, accepted, open, play, proved, unbroken, whilePublishing } from "./world.mjs";
+import { World, accepted, play, proved, unbroken, whilePublishing } from "./world.mjs";
 
 const control = process.argv[2];
-const TRANSPORTS = ["websocket", "sse", "long-poll", "poll"];
-
-// Quick where a page would be patient, so that a test is.
-const QUICK = { start: "-1", pollMs: 30, backoffMs: 100, backoffMsMax: 400, waitSeconds: 2, connectMs: 3_000 };
 
 const world = (settings) => World.of(control, { envelopes: true, ...settings });
-const page = (context, here) => open(context, here, "/page/client.js");
 
 const scenarios = {
   async "every transport reads what was there and what comes"(context) {
@@ -509,31 +506,6 @@ const scenarios = {
   },
 };
 
-// ---- what is done and looked at
-
-function read(tab, name, url, options = {}) {
-  return tab.evaluate(([name, url, options]) => {
-    window.held[name] = window.ours.read(url, options);
-  }, [name, url, { ...QUICK, ...options }]);
-}
-
-function of(tab, name) {
-  return tab.evaluate((name) => window.ours.report(window.held[name]), name);
-}
-
-// The numbers of the events, with a word for each gap.
-function order(tab, name) {
-  return tab.evaluate((name) => window.held[name].order, name);
-}
-
-function send(tab, name, data) {
-  return tab.evaluate(([name, data]) => window.held[name].rt.send(data, { event: "note" }), [name, data]);
-}
-
-function close(tab, ...names) {
-  return tab.evaluate((names) => names.forEach((name) => window.held[name].rt.close()), names);
-}
-
 // A walk that takes each ordered pair of transports once and begins at the first (Hierholzer).
 function everyPair() {
   const left = new Map(TRANSPORTS.map((from) => [from, TRANSPORTS.filter((to) => to !== from)]));
@@ -550,7 +522,7 @@ function everyPair() {
 
 const browser = await launch();
 try {
-  await play(browser, scenarios);
+  await play(browser, { ...scenarios, ...pasted(control) });
 } finally {
   await browser.close();
 }

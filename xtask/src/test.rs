@@ -46,6 +46,7 @@ fn all(stages: &mut Stages) -> Outcome {
             .env("REALTIME_CURL", &tools.curl)
             .env("REALTIME_NGINX", &tools.nginx)
             .env("REALTIME_HAPROXY", &tools.haproxy)
+            .env("REALTIME_VARNISHD", &tools.varnishd)
             .env("REALTIME_RULES_DIR", &records);
         command
     };

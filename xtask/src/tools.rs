@@ -12,8 +12,9 @@ use crate::{Outcome, place, stage};
 /// Node below this does not run the browser driver.
 const NODE_MAJOR_MIN: u32 = 20;
 
-/// Packages that start a service when they are installed.
-const SERVICES: [&str; 2] = ["nginx", "haproxy"];
+/// Packages that start services when they are installed, each with one of them.
+const SERVICES: [(&str, &str); 4] =
+    [("nginx", "nginx"), ("haproxy", "haproxy"), ("varnish", "varnish"), ("varnish", "varnishncsa")];
 
 /// The programs that the tests are handed by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,7 @@ pub(crate) struct Tools {
     pub(crate) curl: PathBuf,
     pub(crate) nginx: PathBuf,
     pub(crate) haproxy: PathBuf,
+    pub(crate) varnishd: PathBuf,
 }
 
 /// Something that is not there.
@@ -90,10 +92,15 @@ fn find() -> Result<Tools, Vec<Missing>> {
     let curl = seek(&["curl"], "curl", "curl");
     let nginx = seek(&["nginx"], "nginx", "nginx");
     let haproxy = seek(&["haproxy"], "haproxy", "haproxy");
+    let varnishd = seek(&["varnishd"], "varnish", "Varnish");
     if !node.as_os_str().is_empty() {
         missing.extend(too_old(first_line(Command::new(&node).arg("--version")).as_deref()));
     }
-    if missing.is_empty() { Ok(Tools { node, npm, chromium, curl, nginx, haproxy }) } else { Err(missing) }
+    if missing.is_empty() {
+        Ok(Tools { node, npm, chromium, curl, nginx, haproxy, varnishd })
+    } else {
+        Err(missing)
+    }
 }
 
 /// Judges what `node --version` said: `v20.20.2`.
@@ -127,7 +134,8 @@ fn install(missing: &[Missing]) -> Outcome {
         };
         apt(&["update"])?;
         apt(&[&["install", "-y", "--no-install-recommends"], &packages[..]].concat())?;
-        let services: Vec<_> = packages.into_iter().filter(|name| SERVICES.contains(name)).collect();
+        let ours = SERVICES.iter().filter(|(package, _)| packages.contains(package));
+        let services: Vec<_> = ours.map(|(_, service)| *service).collect();
         stop(&services);
     }
     Ok(())

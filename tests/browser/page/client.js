@@ -1,6 +1,6 @@
 // Readers made of realtime-js, with all that they said on the way.
 
-import { Realtime } from "/realtime-js/src/realtime.js";
+import { Realtime } from "/realtime-js/realtime.js";
 
 export { digests } from "./native.js";
 export { Realtime };
@@ -11,7 +11,7 @@ const NAMES = ["message", "tick", "text", "json", "binary"];
 export function read(url, { tokens = [], ...options } = {}) {
   const told = [];
   const rt = new Realtime(tokens.length > 0 ? (about) => withToken(url, about, tokens, told) : url, options);
-  const reader = { rt, told, seen: [], order: [], states: [], opens: [], gaps: [], errors: [], lives: 0, ends: 0 };
+  const reader = { rt, told, seen: [], order: [], states: [], opens: [], gaps: [], errors: [], lives: 0, ends: 0, twice: 0 };
   for (const name of NAMES) {
     rt.addEventListener(name, ({ data, lastEventId }) => {
       reader.seen.push({ id: lastEventId, name, data });
@@ -20,6 +20,7 @@ export function read(url, { tokens = [], ...options } = {}) {
   }
   rt.addEventListener("open", ({ outcome, transport }) => reader.opens.push({ outcome, transport }));
   rt.addEventListener("live", () => { reader.lives += 1; });
+  rt.addEventListener("duplicate", () => { reader.twice += 1; });
   rt.addEventListener("end", () => { reader.ends += 1; });
   rt.addEventListener("gap", ({ reason, from, to }) => {
     reader.gaps.push({ reason, from, to });

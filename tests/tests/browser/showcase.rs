@@ -28,6 +28,8 @@ fn the_showcase_draws_resumes_moves_echoes_and_says_a_restart_in_chromium() {
             (showcase, _) = start(&binary, port);
             writeln!(driver.input).expect("the driver listens");
             restarts += 1;
+        } else {
+            writeln!(std::io::stderr(), "showcase.mjs: {line}").expect("there is a standard error");
         }
     }
     assert!(driver.succeeds(), "it says above what did not hold");

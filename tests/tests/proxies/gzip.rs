@@ -18,7 +18,7 @@ const NGINX: &str = "gzip on; gzip_min_length 1; gzip_types text/event-stream ap
 /// Compresses all that we send, where it may.
 fn start(kind: Kind, app: &App) -> Proxy {
     let haproxy = "compression algo gzip\n    compression type text/event-stream application/json";
-    Conf::shipped(kind).and(NGINX, haproxy).start(app.addr)
+    Conf::shipped(kind).and(NGINX, haproxy, "").start(app.addr)
 }
 
 fn asking(proxy: &Proxy) -> Target {
@@ -76,7 +76,7 @@ async fn a_stream_that_a_deaf_nginx_compresses_is_held_back() {
     let mut world = World::new();
     let app = App::start(&world.log, Knobs { heartbeat: Duration::from_secs(600), ..Knobs::default() });
     let deaf = format!("{NGINX} proxy_ignore_headers X-Accel-Buffering;");
-    let proxy = Conf::shipped(Kind::Nginx).and(&deaf, "").start(app.addr);
+    let proxy = Conf::shipped(Kind::Nginx).and(&deaf, "", "").start(app.addr);
     let target = asking(&proxy);
     let opening = tokio::spawn(async move { Stream::open(&target).await });
     eventually("the stream is asked for", || app.streams() == 1).await;
@@ -113,7 +113,8 @@ async fn a_stream_is_left_as_it_is_by_a_haproxy_that_compresses() {
 /// The tag of a page is weak, so that a compressed page may keep it, and it is known again.
 #[tokio::test]
 async fn a_compressed_page_is_the_same_page_and_known_by_its_tag() {
-    for kind in Kind::ALL {
+    // Varnish compresses what it is told to in another part of its config; as it is shipped it leaves all alone.
+    for kind in [Kind::Nginx, Kind::Haproxy] {
         let mut world = World::new();
         let app = App::start(&world.log, Knobs::default());
         let proxy = start(kind, &app);

@@ -79,7 +79,7 @@ async fn our_header_keeps_an_nginx_that_asks_by_http_1_0_from_holding_events_bac
 async fn an_nginx_that_is_deaf_to_our_header_holds_events_back() {
     let mut world = World::new();
     let app = App::start(&world.log, Knobs { heartbeat: SILENT, ..Knobs::default() });
-    let proxy = by_http_1_0().and("proxy_ignore_headers X-Accel-Buffering;", "").start(app.addr);
+    let proxy = by_http_1_0().and("proxy_ignore_headers X-Accel-Buffering;", "", "").start(app.addr);
     let target = proxy.target();
     let reading = tokio::spawn(async move {
         let mut reader = connect(Transport::Sse, &target, Place::Earliest).await;

@@ -23,14 +23,15 @@ fn app(named: IpAddr) -> App {
 
 /// A proxy that tells the app another host than the client's, as many do; X-Forwarded-Host alone still says it.
 fn renaming(kind: Kind) -> Conf {
-    let host = match kind {
-        Kind::Nginx => {
-            return Conf::shipped(kind)
-                .with("Host $http_host;\n            # In", "Host app.internal;\n# In");
-        }
-        Kind::Haproxy => "http-request set-header Host app.internal",
-    };
-    Conf::shipped(kind).and("", host)
+    let conf = Conf::shipped(kind);
+    match kind {
+        Kind::Nginx => conf.with("Host $http_host;\n            # In", "Host app.internal;\n# In"),
+        _ => conf.and(
+            "",
+            "http-request set-header Host app.internal",
+            r#"set req.http.Host = "app.internal";"#,
+        ),
+    }
 }
 
 /// What a page is told that opens a WebSocket and sends.

@@ -11,6 +11,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio::task::block_in_place;
 
 use super::door::Way;
 use super::faults::Fault;
@@ -46,6 +47,8 @@ enum Command {
     Door { world: usize, way: Way },
     /// Its door closes every WebSocket with a code.
     CloseSockets { world: usize, code: u16 },
+    /// Its proxy loads its config anew: who reads through it is cut within a second.
+    Reload { world: usize },
     /// The token that it takes from now on.
     Token { world: usize, token: String },
     /// What was asked of it, and what it heard: `{asked: [..], heard: [..], readers}`.
@@ -72,7 +75,8 @@ async fn command(State(worlds): State<Worlds>, Json(command): Json<Command>) -> 
 async fn obey(worlds: &mut HashMap<usize, World>, command: Command) -> Result<Value, String> {
     match command {
         Command::World(settings) => {
-            let world = World::new(settings);
+            // A proxy is waited for.
+            let world = block_in_place(|| World::new(settings));
             let (id, url) = (world.id(), world.url());
             worlds.insert(id, world);
             return Ok(json!({ "world": id, "url": url }));
@@ -105,9 +109,10 @@ async fn obey(worlds: &mut HashMap<usize, World>, command: Command) -> Result<Va
         Command::CloseSockets { world, code } => {
             return Ok(json!({ "closed": of(worlds, world)?.door()?.close_sockets(code) }));
         }
+        Command::Reload { world } => block_in_place(|| of(worlds, world)?.reload())?,
         Command::Token { world, token } => of(worlds, world)?.ways().set_token(token),
         Command::Seen { world } => return Ok(of(worlds, world)?.seen()),
-        Command::Gone { world } => drop(worlds.remove(&world)),
+        Command::Gone { world } => block_in_place(|| drop(worlds.remove(&world))),
     }
     Ok(Value::Null)
 }

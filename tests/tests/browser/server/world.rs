@@ -1,6 +1,6 @@
 //! A world: a log, and a server in front of it that may die and come back.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use realtime_axum::{
     SseTransport, Stopped, WebSocketConfig, WebSocketTransport, serve,
 };
 use realtime_core::{Keep, Limits, Log, TopicSet};
+use realtime_tests::proxy::{Conf, Kind, Proxy};
 use realtime_tower::{Data, Handle};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -49,6 +50,11 @@ pub(super) struct Settings {
     token: Option<String>,
     /// Whether a proxy stands in front, to do to WebSockets what corporate ones do.
     door: bool,
+    /// What stands at `/`, in the place of an empty page.
+    page: Option<String>,
+    /// A real proxy that stands in front, with the config that users are given. After a reload its old processes end
+    /// within a second.
+    through: Option<Kind>,
 }
 
 impl Default for Settings {
@@ -62,6 +68,8 @@ impl Default for Settings {
             cookie: None,
             token: None,
             door: false,
+            page: None,
+            through: None,
         }
     }
 }
@@ -75,6 +83,7 @@ pub(super) struct World {
     port: u16,
     life: Option<Life>,
     door: Option<Door>,
+    proxy: Option<Proxy>,
 }
 
 /// What outlives a server.
@@ -109,7 +118,8 @@ impl World {
         let inside = Arc::new(inside);
         let door = settings.door.then(|| Door::open(port));
         let life = Some(Life::begin(listener, &settings, inside.clone()));
-        Self { settings, inside, port, life, door }
+        let proxy = settings.through.map(|kind| Conf::shipped(kind).rest(1).start(local(port)));
+        Self { settings, inside, port, life, door, proxy }
     }
 
     /// Its port, which no other world has.
@@ -118,7 +128,9 @@ impl World {
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.door.as_ref().map_or(self.port, Door::port))
+        let door = self.door.as_ref().map(|door| local(door.port()));
+        let front = self.proxy.as_ref().map(Proxy::addr).or(door).unwrap_or_else(|| local(self.port));
+        format!("http://{front}")
     }
 
     pub(super) fn log(&self) -> Log {
@@ -131,6 +143,11 @@ impl World {
 
     pub(super) fn door(&self) -> Result<&Door, String> {
         self.door.as_ref().ok_or("this world has no door".to_owned())
+    }
+
+    pub(super) fn reload(&self) -> Result<(), String> {
+        self.proxy.as_ref().ok_or("this world has no proxy")?.reload();
+        Ok(())
     }
 
     /// Every connection is gone when this returns.
@@ -214,6 +231,10 @@ impl Life {
     }
 }
 
+fn local(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
 fn log(keep: usize) -> Log {
     let limits = Limits { budget_bytes: 256 << 20, ..Limits::default() };
     let keep = Keep::history().entries(keep).bytes(128 << 20);
@@ -235,7 +256,7 @@ fn app(settings: &Settings, inside: Arc<Inside>) -> (Router, Handle) {
         .build();
     let app = Router::new()
         .route("/events", mount.route(events).layer(from_fn_with_state(inside.clone(), ways)))
-        .route("/", get(page))
+        .route("/", get(Html(settings.page.clone().unwrap_or_else(|| EMPTY_PAGE.to_owned()))))
         .route("/page/{file}", get(page_file))
         .route("/realtime-js/{*file}", get(client_file))
         .with_state(inside)
@@ -278,16 +299,15 @@ fn cors(allow: &[String]) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-async fn page() -> Html<&'static str> {
-    Html("<!doctype html><html lang=en><meta charset=utf-8><link rel=icon href=data:><title>A page</title>")
-}
+const EMPTY_PAGE: &str =
+    "<!doctype html><html lang=en><meta charset=utf-8><link rel=icon href=data:><title>A page</title>";
 
 async fn page_file(UrlPath(file): UrlPath<String>) -> Response {
     script(&driver::folder().join("page"), &file)
 }
 
 async fn client_file(UrlPath(file): UrlPath<String>) -> Response {
-    script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../realtime-js"), &file)
+    script(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../realtime-js/src"), &file)
 }
 
 /// A script within a folder.
