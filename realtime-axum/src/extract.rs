@@ -8,7 +8,7 @@ use axum::extract::{FromRef, FromRequest, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use realtime_core::Source;
-use realtime_tower::{Admitted, All, Endpoint, NoUplink, Transports};
+use realtime_tower::{Admitted, All, Endpoint, NoUplink, Session, Transports};
 
 use crate::mount::Mount;
 use crate::reply::Serve;
@@ -40,6 +40,37 @@ pub struct Realtime<T = All> {
 }
 
 impl<T: Transports> Realtime<T> {
+    /// Ends the answer when the session ends: a stream with `$end` (`expired`) and 4401, its place kept. For who knows the user by
+    /// the handler's own extractors; of several sessions, one that a layer has put in among them, the first to end counts.
+    /// See [`Session`].
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use axum::{extract::State, response::Response};
+    /// use realtime_axum::{Realtime, Session};
+    /// use realtime_core::Log;
+    /// # #[derive(Clone, Copy)] struct Claims { exp: u64 }
+    /// # impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Claims {
+    /// #     type Rejection = axum::http::StatusCode;
+    /// #     async fn from_request_parts(_: &mut axum::http::request::Parts, _: &S) -> Result<Self, Self::Rejection> {
+    /// #         Ok(Self { exp: 0 })
+    /// #     }
+    /// # }
+    ///
+    /// async fn events(claims: Claims, State(log): State<Log>, rt: Realtime) -> Response {
+    ///     let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(claims.exp);
+    ///     let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
+    ///     rt.session(Session::expires_in(left)).serve(log).await
+    /// }
+    /// let app: axum::Router = axum::Router::new().route("/", realtime_axum::route(events)).with_state(Log::new());
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    pub fn session(mut self, session: Session) -> Self {
+        self.admitted.add_session(session);
+        self
+    }
+
     /// Answers from a source, by the transport that was asked for. The status is known only after looking: await it.
     pub fn serve<S: Source>(self, source: S) -> Serve<T, S, NoUplink> {
         Serve::new(self.endpoint, self.admitted, self.body, source)

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! facts ─► OPTIONS 204 · 405 ─► POST? the uplink ─► transport, or 406 ─► cursor, or 400 ─► Origin, or 403
-//!       ─► the transport's own check ─► HEAD? its head ─► a permit, or "come back" ─► source ─► feed ─► answer
+//!       ─► the transport's own check ─► session, or 401 ─► HEAD? its head ─► a permit, or "come back" ─► source ─► feed ─► answer
 //! ```
 
 use std::future::poll_fn;
@@ -24,6 +24,7 @@ use crate::once::Principal;
 use crate::receive::{self, Announced};
 use crate::reject;
 use crate::resume::Came;
+use crate::session::Session;
 use crate::timer::within;
 use crate::transport::{Answer, Transports, Visit};
 use crate::upgrade::Upgrade;
@@ -68,6 +69,7 @@ pub struct Endpoint<T> {
 pub struct Admitted {
     pub(crate) kind: Box<Kind>,
     extensions: Arc<Extensions>,
+    session: Option<Session>,
 }
 
 impl Admitted {
@@ -77,6 +79,15 @@ impl Admitted {
         if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
             operation.principal = principal;
         }
+    }
+
+    /// Ends the answer when the session ends, if none that it has does so before: see [`Session`]. For integrations where it is
+    /// known only after [`Endpoint::admit`]; one in the request's extensions is taken there.
+    pub fn add_session(&mut self, session: Session) {
+        self.session = Some(match self.session.take() {
+            Some(known) => known.and(session),
+            None => session,
+        });
     }
 
     /// Names what its router has taken off the path in front of the mount, or a part of it: under another prefix the
@@ -152,6 +163,7 @@ impl<T: Transports> Endpoint<T> {
             return Ok(Admitted {
                 kind: Box::new(Kind::Send(announced)),
                 extensions: Arc::new(parts.extensions.clone()),
+                session: session(parts)?,
             });
         }
         if !is_read {
@@ -178,16 +190,17 @@ impl<T: Transports> Endpoint<T> {
             self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
         }
         self.transports.check(transport, &ask)?;
+        let session = session(parts)?;
         let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
         let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
         if *method == Method::HEAD {
-            return Ok(Admitted { kind: Box::new(Kind::Head { transport, ask }), extensions });
+            return Ok(Admitted { kind: Box::new(Kind::Head { transport, ask }), extensions, session });
         }
         match self.mount.admit(transport) {
             Ok(mut permit) => {
                 permit.watch(parts.extensions.get::<Stalled>().cloned());
                 let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
-                Ok(Admitted { kind: Box::new(kind), extensions })
+                Ok(Admitted { kind: Box::new(kind), extensions, session })
             }
             Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
         }
@@ -216,9 +229,10 @@ impl<T: Transports> Endpoint<T> {
         B: HttpBody + Send + 'a,
         B::Data: Send,
     {
-        let Admitted { kind, extensions } = admitted;
+        let Admitted { kind, extensions, session } = admitted;
         // Taken apart before there is a future: what is moved into one stays in it for as long as it is parked.
         let step = match *kind {
+            _ if session.as_ref().is_some_and(Session::is_over) => Step::Done(reject::expired()),
             Kind::Head { transport, ask } => {
                 let head = self.transports.head(transport, &ask);
                 let is_empty = head.body().is_end_stream();
@@ -228,9 +242,19 @@ impl<T: Transports> Endpoint<T> {
             Kind::Send(_) if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
             Kind::Send(announced) => {
                 drop(source);
-                Step::Receive(Box::pin(receive::receive(body, announced, extensions, uplink, &self.mount)))
+                Step::Receive(Box::pin(receive::receive(
+                    body,
+                    announced,
+                    session,
+                    extensions,
+                    uplink,
+                    &self.mount,
+                )))
             }
-            Kind::Read { transport, ask, permit, upgrade, start, resumed } => {
+            Kind::Read { transport, ask, mut permit, upgrade, start, resumed } => {
+                if let Some(session) = session {
+                    permit.begin(session);
+                }
                 let feed = Box::pin(source.subscribe(start));
                 let visit = Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
                 Step::Read(transport, Box::new(visit))
@@ -292,6 +316,15 @@ impl<T: Transports> Endpoint<T> {
         }
         methods
     }
+}
+
+/// The session that layers in front have put in.
+///
+/// # Errors
+/// It is over.
+fn session(parts: &Parts) -> Result<Option<Session>, Response<Body>> {
+    let session = parts.extensions.get::<Session>();
+    if session.is_some_and(Session::is_over) { Err(reject::expired()) } else { Ok(session.cloned()) }
 }
 
 /// A place that a feed has opened at.

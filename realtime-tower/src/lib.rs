@@ -30,6 +30,7 @@
 //! | answer every request at a path | [`Realtime`], or [`Poll`], [`LongPoll`], [`Sse`], [`WebSocket`] for one transport |
 //! | leave a page's ordinary requests alone | [`RealtimeLayer`], or [`PollLayer`], [`LongPollLayer`], [`SseLayer`], [`WebSocketLayer`] |
 //! | choose the source by the request, and authorise | [`Builder::make_source`] |
+//! | end a stream when its authorisation ends | [`Session`] |
 //! | hear what clients send | [`Builder::uplink`] |
 //! | hear it once, however often it is sent | [`OnceConfig`], [`Principal`] |
 //! | stop gracefully, read figures | [`Handle`] |
@@ -68,7 +69,9 @@ mod poll;
 mod receive;
 mod reject;
 mod resume;
+mod seat;
 mod service;
+mod session;
 mod source;
 mod sse;
 mod stats;
@@ -94,7 +97,8 @@ pub use origin::{Origins, Peer};
 pub use page::PageLimits;
 pub use poll::{PollConfig, PollTransport};
 pub use service::Realtime;
-pub use source::{Fixed, MakeSource};
+pub use session::{Guarded, Revoke, Session};
+pub use source::{Fixed, Made, MakeSource};
 pub use sse::{Data, Pings, SseConfig, SseTransport};
 pub use stats::{Stats, TransportStats};
 pub use transport::{Transport, Transports};

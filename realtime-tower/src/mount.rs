@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::config::Config;
 use crate::once::Once;
+use crate::seat::{Leave, Seat};
+use crate::session::{Session, Term};
 use crate::stats::{Counters, Stats, add};
 use crate::write_deadline::Stalled;
 
@@ -24,13 +25,6 @@ pub(crate) struct Mount {
     draining: AtomicBool,
     /// Told whenever a reader goes while the mount drains.
     gone: Notify,
-}
-
-/// What a reader is told through.
-#[derive(Debug, Default)]
-struct Seat {
-    told: AtomicBool,
-    waker: AtomicWaker,
 }
 
 /// Why a reader is not let in.
@@ -87,7 +81,7 @@ impl Mount {
         drop(seats);
         add(&self.counters[transport].connections, 1);
         let span = tracing::debug_span!("reader", transport = self.names[transport]);
-        Ok(Permit { mount: self.clone(), seat, key, transport, span, stalled: None })
+        Ok(Permit { mount: self.clone(), seat, key, transport, span, stalled: None, term: None })
     }
 
     pub(crate) fn counters(&self, transport: usize) -> &Counters {
@@ -132,8 +126,7 @@ pub(crate) struct Told(Arc<Seat>);
 
 impl Told {
     pub(crate) fn tell(self) {
-        self.0.told.store(true, Ordering::Release);
-        self.0.waker.wake();
+        self.0.tell(Leave::Drain);
     }
 }
 
@@ -146,19 +139,44 @@ pub(crate) struct Permit {
     transport: usize,
     span: tracing::Span,
     stalled: Option<Stalled>,
+    /// In a box of its own: most readers have none.
+    term: Option<Box<Term>>,
 }
 
 impl Permit {
     /// Ready once the reader has been told to go; the task is woken when that happens.
-    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.seat.waker.register(cx.waker());
-        if self.seat.told.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Leave> {
+        self.seat.poll_told(cx)
     }
 
     /// The same for a task that is known already. While the mount does not drain it looks at nothing that is this
     /// reader's alone.
     pub(crate) fn is_told(&self) -> bool {
-        self.mount.draining.load(Ordering::Relaxed) && self.seat.told.load(Ordering::Acquire)
+        self.mount.draining.load(Ordering::Relaxed) && self.seat.told().is_some()
+    }
+
+    /// Holds the reader to a session.
+    pub(crate) fn begin(&mut self, session: Session) {
+        self.term = Some(Box::new(session.begin(&self.seat)));
+    }
+
+    /// Whether it is under a session at all.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.term.is_some()
+    }
+
+    /// Whether its session has ended; the task is woken when it does.
+    pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(term) = &mut self.term else { return false };
+        // Both are asked: each is to know the task.
+        let is_past = term.poll_ends(cx);
+        is_past | (self.seat.poll_told(cx) == Poll::Ready(Leave::Expired))
+    }
+
+    /// The same, without being woken.
+    pub(crate) fn is_expired(&self) -> bool {
+        let is_over = |term: &Term| term.is_past() || self.seat.told() == Some(Leave::Expired);
+        self.term.as_deref().is_some_and(is_over)
     }
 
     /// Its connection tells when the peer takes nothing, if the host keeps a write deadline.

@@ -63,6 +63,8 @@ impl Room for PollTransport {
         let mut page = Page::new(&opened);
         let patience = permit.config().source_wait;
         match page.fill(&mut feed, self.0.page, patience).await {
+            // It took its time: what was read comes too late.
+            _ if permit.is_expired() => reject::expired().into(),
             Ok(()) => page.answer(media, &ask.if_none_match, StatusCode::OK, &permit).into(),
             Err(error) => page::failed(error, &permit).into(),
         }

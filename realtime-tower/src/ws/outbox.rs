@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use realtime_core::Cursor;
 
 use super::io::Io;
 
@@ -24,6 +25,15 @@ pub(super) struct Outbox {
     /// What was written is still to be flushed: a TLS connection may hold it back till then.
     is_unflushed: bool,
     is_closed: bool,
+    /// Kept for a reader that may be cut off in the middle.
+    places: Option<Box<Places>>,
+}
+
+/// The place a reader has come to, and where each frame takes it: frame by frame as they wait.
+#[derive(Debug, Default)]
+struct Places {
+    written: Option<Cursor>,
+    waiting: VecDeque<Option<Cursor>>,
 }
 
 /// Frames and bytes that are gathered before anything more is asked for.
@@ -45,6 +55,7 @@ impl Default for Outbox {
             pong: None,
             is_unflushed: false,
             is_closed: false,
+            places: None,
         }
     }
 }
@@ -55,8 +66,24 @@ impl Outbox {
         Self { frames_max: FRAMES_SHARED, ..Self::default() }
     }
 
+    /// Has the places written down that [`cut`](Self::cut) asks for.
+    pub(super) fn keep_places(&mut self) {
+        self.places = Some(Box::default());
+    }
+
+    /// Once all that waits has been written, this is the reader's place.
+    pub(super) fn leads_to(&mut self, place: Option<Cursor>) {
+        if let Some(places) = &mut self.places {
+            *places.waiting.back_mut().unwrap_or(&mut places.written) = place;
+        }
+    }
+
     pub(super) fn push(&mut self, frame: Bytes) {
         if !self.is_closed {
+            if let Some(places) = &mut self.places {
+                let here = places.waiting.back().unwrap_or(&places.written);
+                places.waiting.push_back(*here);
+            }
             self.bytes += frame.len();
             match self.first {
                 None => self.first = Some(frame),
@@ -84,8 +111,30 @@ impl Outbox {
             self.rest.clear();
             self.pong = None;
             self.bytes = self.first.as_ref().map_or(0, Bytes::len);
+            // Where the peer has come to is asked by nobody behind its own Close.
+            self.places = None;
             self.close(frame);
         }
+    }
+
+    /// Drops what waits, a Close too, but for the rest of a frame that has begun: the place that the peer has come to then;
+    /// nothing where all is said already, or the peer has closed.
+    pub(super) fn cut(&mut self) -> Option<Option<Cursor>> {
+        let is_said = self.is_closed && self.rest.is_empty() && (self.is_begun || self.first.is_none());
+        if is_said || self.places.is_none() {
+            return None;
+        }
+        self.first.take_if(|_| !self.is_begun);
+        self.rest.clear();
+        self.pong = None;
+        self.bytes = self.first.as_ref().map_or(0, Bytes::len);
+        self.is_closed = false;
+        let places = self.places.as_mut()?;
+        let begun = places.waiting.pop_front().filter(|_| self.is_begun);
+        places.waiting.clear();
+        let place = begun.unwrap_or(places.written);
+        places.waiting.extend(begun);
+        Some(place)
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -114,6 +163,9 @@ impl Outbox {
                 if let Some(first) = self.first.replace(pong) {
                     self.rest.push_front(first);
                 }
+                if let Some(places) = &mut self.places {
+                    places.waiting.push_front(places.written);
+                }
             }
             let written = ready!(io.poll_write(cx, self.first.iter().chain(&self.rest)))?;
             if written == 0 {
@@ -125,6 +177,9 @@ impl Outbox {
         }
         // An idle connection holds no buffer.
         self.rest = VecDeque::new();
+        if let Some(places) = &mut self.places {
+            places.waiting = VecDeque::new();
+        }
         ready!(io.poll_flush(cx))?;
         self.is_unflushed = false;
         Poll::Ready(Ok(()))
@@ -140,6 +195,11 @@ impl Outbox {
             }
             written -= first.len();
             self.first = self.rest.pop_front();
+            if let Some(places) = &mut self.places
+                && let Some(place) = places.waiting.pop_front()
+            {
+                places.written = place;
+            }
             self.is_begun = false;
         }
     }

@@ -16,6 +16,7 @@ mod once;
 mod once_storm;
 mod polling;
 mod raw;
+mod session;
 mod sse;
 mod sse_payloads;
 mod wire;
