@@ -1,10 +1,11 @@
 //! The way of a request through a mount, for service, layer and extractor alike.
 //!
 //! ```text
-//! facts ─► OPTIONS 204 · 405 ─► POST? the uplink ─► transport, or 406 ─► cursor, or 400 ─► Origin, or 403
+//! host, or 421 ─► facts ─► OPTIONS 204 · 405 ─► POST? the uplink ─► transport, or 406 ─► cursor, or 400 ─► Origin, or 403
 //!       ─► the transport's own check ─► session, or 401 ─► HEAD? its head ─► a permit, or "come back" ─► source ─► feed ─► answer
 //! ```
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::mount::{Away, Mount, Permit};
 use crate::negotiate::Ask;
 use crate::observe;
 use crate::once::Principal;
+use crate::origin::Refused;
 use crate::receive::{self, Announced};
 use crate::reject;
 use crate::resume::Came;
@@ -65,17 +67,20 @@ pub struct Endpoint<T> {
 ///
 /// [`Endpoint::admit`] makes it, [`Endpoint::answer`] takes it. It has its place among the readers; dropping it gives the place
 /// back.
-#[derive(Debug)]
 pub struct Admitted {
     pub(crate) kind: Box<Kind>,
     extensions: Arc<Extensions>,
     session: Option<Session>,
+    /// Named after it was let in.
+    principal: Option<Principal>,
 }
 
 impl Admitted {
-    /// Says who sends it, for a message with an `Idempotency-Key`; else that is read from the request, see [`Principal`].
-    /// For integrations where this is known only after [`Endpoint::admit`].
+    /// Says who sends it: for a message with an `Idempotency-Key`, where else that is read from the request, and for a reader where
+    /// the mount counts them ([`Config::readers_per_principal_max`]). See [`Principal`]. For integrations where this is known only
+    /// after [`Endpoint::admit`].
     pub fn set_principal(&mut self, principal: Principal) {
+        self.principal = Some(principal);
         if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
             operation.principal = principal;
         }
@@ -99,8 +104,14 @@ impl Admitted {
     }
 }
 
+/// Nothing of the request: applications have their handlers' arguments written down.
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted").finish_non_exhaustive()
+    }
+}
+
 /// What is to be done with it.
-#[derive(Debug)]
 pub(crate) enum Kind {
     Head { transport: usize, ask: Ask },
     Read { transport: usize, ask: Ask, permit: Permit, upgrade: Option<Upgrade>, start: Start, resumed: bool },
@@ -148,6 +159,7 @@ impl<T: Transports> Endpoint<T> {
     }
 
     fn look(&self, parts: &mut Parts, takes_messages: bool) -> Result<Admitted, Response<Body>> {
+        self.mount.config.hosts.check(parts).map_err(|(status, detail)| reject::problem(status, detail))?;
         let method = &parts.method;
         if *method == Method::OPTIONS {
             return Err(reject::options(&self.methods(takes_messages)));
@@ -158,12 +170,13 @@ impl<T: Transports> Endpoint<T> {
             self.refuse_upgrade(parts)?;
         }
         if *method == Method::POST && takes_messages {
-            self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
+            self.check_origin(parts).map_err(|_| refused_origin())?;
             let announced = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
                 kind: Box::new(Kind::Send(announced)),
                 extensions: Arc::new(parts.extensions.clone()),
                 session: session(parts)?,
+                principal: None,
             });
         }
         if !is_read {
@@ -187,23 +200,42 @@ impl<T: Transports> Endpoint<T> {
             Came::Malformed(detail) => return Err(reject::problem(StatusCode::BAD_REQUEST, detail)),
         };
         if self.transports.is_guarded(transport) {
-            self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
+            self.check_origin(parts).map_err(|_| refused_origin())?;
         }
         self.transports.check(transport, &ask)?;
         let session = session(parts)?;
         let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
         let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
         if *method == Method::HEAD {
-            return Ok(Admitted { kind: Box::new(Kind::Head { transport, ask }), extensions, session });
+            return Ok(Admitted {
+                kind: Box::new(Kind::Head { transport, ask }),
+                extensions,
+                session,
+                principal: None,
+            });
         }
-        match self.mount.admit(transport) {
+        match self.permit(transport, parts) {
             Ok(mut permit) => {
                 permit.watch(parts.extensions.get::<Stalled>().cloned());
                 let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
-                Ok(Admitted { kind: Box::new(kind), extensions, session })
+                Ok(Admitted { kind: Box::new(kind), extensions, session, principal: None })
             }
             Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
         }
+    }
+
+    fn check_origin(&self, parts: &Parts) -> Result<(), Refused> {
+        self.mount.config.origins.check(parts, &self.mount.config.proxies)
+    }
+
+    /// A place among the readers, among those of the client's address, and of whom the layers in front have named.
+    fn permit(&self, transport: usize, parts: &Parts) -> Result<Permit, Away> {
+        let mut permit = self.mount.admit(transport)?;
+        permit.count_address(parts)?;
+        if let Some(principal) = parts.extensions.get() {
+            permit.count_principal(*principal)?;
+        }
+        Ok(permit)
     }
 
     /// An upgrade by another method is a broken handshake, and no message (RFC 6455, section 4.2.1).
@@ -229,7 +261,7 @@ impl<T: Transports> Endpoint<T> {
         B: HttpBody + Send + 'a,
         B::Data: Send,
     {
-        let Admitted { kind, extensions, session } = admitted;
+        let Admitted { kind, extensions, session, principal } = admitted;
         // Taken apart before there is a future: what is moved into one stays in it for as long as it is parked.
         let step = match *kind {
             _ if session.as_ref().is_some_and(Session::is_over) => Step::Done(reject::expired()),
@@ -255,9 +287,17 @@ impl<T: Transports> Endpoint<T> {
                 if let Some(session) = session {
                     permit.begin(session);
                 }
-                let feed = Box::pin(source.subscribe(start));
-                let visit = Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
-                Step::Read(transport, Box::new(visit))
+                match principal.map_or(Ok(()), |principal| permit.count_principal(principal)) {
+                    Err(away) => {
+                        Step::Done(self.transports.away(transport, &ask, away, self.mount.config.retry))
+                    }
+                    Ok(()) => {
+                        let feed = Box::pin(source.subscribe(start));
+                        let visit =
+                            Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
+                        Step::Read(transport, Box::new(visit))
+                    }
+                }
             }
         };
         async move {

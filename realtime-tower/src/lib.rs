@@ -33,6 +33,8 @@
 //! | end a stream when its authorisation ends | [`Session`] |
 //! | hear what clients send | [`Builder::uplink`] |
 //! | hear it once, however often it is sent | [`OnceConfig`], [`Principal`] |
+//! | say which hosts are answered for, and whose word is believed | [`Hosts`], [`Proxies`] |
+//! | hold one client to so many readers | [`Config::readers_per_address_max`], [`Config::readers_per_principal_max`] |
 //! | stop gracefully, read figures | [`Handle`] |
 //! | evict peers that read nothing, in a host of one's own | [`WriteDeadline`] |
 //!
@@ -57,6 +59,7 @@ mod fixture;
 mod future;
 mod handle;
 mod headers;
+mod hosts;
 mod layer;
 mod long_poll;
 mod mount;
@@ -66,6 +69,8 @@ mod once;
 mod origin;
 mod page;
 mod poll;
+mod proxies;
+mod quota;
 mod receive;
 mod reject;
 mod resume;
@@ -90,12 +95,14 @@ pub use config::{Config, Slow};
 pub use endpoint::{Admitted, Endpoint};
 pub use future::{ResponseBody, ResponseFuture};
 pub use handle::{Drained, Handle};
+pub use hosts::Hosts;
 pub use layer::{Layered, RealtimeLayer};
 pub use long_poll::{LongPollConfig, LongPollTransport};
 pub use once::{OnceConfig, Principal};
-pub use origin::{Origins, Peer};
+pub use origin::Origins;
 pub use page::PageLimits;
 pub use poll::{PollConfig, PollTransport};
+pub use proxies::{Peer, Proxies};
 pub use service::Realtime;
 pub use session::{Guarded, Revoke, Session};
 pub use source::{Fixed, Made, MakeSource};

@@ -1,14 +1,18 @@
 //! What a mount knows of its readers: how many there are, and how to tell each of them to go.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use http::request::Parts;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::config::Config;
-use crate::once::Once;
+use crate::once::{Once, Principal};
+use crate::proxies::network;
+use crate::quota::{Claim, Quota};
 use crate::seat::{Leave, Seat};
 use crate::session::{Session, Term};
 use crate::stats::{Counters, Stats, add};
@@ -23,6 +27,10 @@ pub(crate) struct Mount {
     counters: Box<[Counters]>,
     seats: Mutex<Slab<Arc<Seat>>>,
     draining: AtomicBool,
+    addresses: Arc<Quota<IpAddr>>,
+    principals: Arc<Quota<Principal>>,
+    /// That the host names no peers was said.
+    warned: AtomicBool,
     /// Told whenever a reader goes while the mount drains.
     gone: Notify,
 }
@@ -32,6 +40,8 @@ pub(crate) struct Mount {
 pub enum Away {
     /// As many readers as may be are there.
     Full,
+    /// This client has as many as it may.
+    Crowded,
     /// The mount is draining.
     Draining,
     /// The source is away, or slow to open.
@@ -43,6 +53,7 @@ impl Away {
     pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::Full => "as many readers as may be are here; come back with the same cursor",
+            Self::Crowded => "this client has as many readers here as it may; come back with the same cursor",
             Self::Draining => "this server is going away; come back with the same cursor",
             Self::Source => "the source is away for now; come back with the same cursor",
         }
@@ -54,6 +65,9 @@ impl Mount {
         let counters = names.iter().map(|_| Counters::default()).collect();
         Arc::new(Self {
             once: Once::new(config.once.clone()),
+            addresses: Quota::new(config.readers_per_address_max),
+            principals: Quota::new(config.readers_per_principal_max),
+            warned: AtomicBool::new(false),
             config,
             names,
             counters,
@@ -81,7 +95,16 @@ impl Mount {
         drop(seats);
         add(&self.counters[transport].connections, 1);
         let span = tracing::debug_span!("reader", transport = self.names[transport]);
-        Ok(Permit { mount: self.clone(), seat, key, transport, span, stalled: None, term: None })
+        Ok(Permit {
+            mount: self.clone(),
+            seat,
+            key,
+            transport,
+            span,
+            stalled: None,
+            term: None,
+            claims: None,
+        })
     }
 
     pub(crate) fn counters(&self, transport: usize) -> &Counters {
@@ -141,6 +164,14 @@ pub(crate) struct Permit {
     stalled: Option<Stalled>,
     /// In a box of its own: most readers have none.
     term: Option<Box<Term>>,
+    /// Its places among those of its address and of its principal, where the mount counts them.
+    claims: Option<Box<Claims>>,
+}
+
+#[derive(Debug, Default)]
+struct Claims {
+    address: Option<Claim<IpAddr>>,
+    principal: Option<Claim<Principal>>,
 }
 
 impl Permit {
@@ -153,6 +184,41 @@ impl Permit {
     /// reader's alone.
     pub(crate) fn is_told(&self) -> bool {
         self.mount.draining.load(Ordering::Relaxed) && self.seat.told().is_some()
+    }
+
+    /// Counts the reader among those of its address.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub(crate) fn count_address(&mut self, parts: &Parts) -> Result<(), Away> {
+        if !self.mount.addresses.is_set() {
+            return Ok(());
+        }
+        let Some(address) = self.mount.config.proxies.client(parts) else {
+            if !self.mount.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "readers are to be counted by address, and the host tells none: put Peer into the request's extensions"
+                );
+            }
+            return Ok(());
+        };
+        let claim = self.mount.addresses.claim(network(address)).ok_or(Away::Crowded)?;
+        self.claims.get_or_insert_default().address = Some(claim);
+        Ok(())
+    }
+
+    /// Counts the reader among those of a principal, and of no other any more.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub(crate) fn count_principal(&mut self, principal: Principal) -> Result<(), Away> {
+        if !self.mount.principals.is_set() {
+            return Ok(());
+        }
+        let claims = self.claims.get_or_insert_default();
+        claims.principal = None;
+        claims.principal = Some(self.mount.principals.claim(principal).ok_or(Away::Crowded)?);
+        Ok(())
     }
 
     /// Holds the reader to a session.

@@ -90,7 +90,7 @@ pub(crate) fn rank(ask: &Ask, accepted: Accepted) -> u8 {
 pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Body> {
     let hint = error.as_ref().and_then(SourceError::retry_after);
     observe::failed(permit, error.as_ref());
-    reject::away(Away::Source.detail(), hint.unwrap_or(permit.config().retry))
+    reject::kept_away(Away::Source, hint.unwrap_or(permit.config().retry))
 }
 
 /// One page.

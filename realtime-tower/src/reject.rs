@@ -8,6 +8,7 @@ use http::header::{
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
+use crate::mount::Away;
 use crate::timer::jittered;
 
 /// A problem with a title and, where it helps, what to do about it.
@@ -48,6 +49,17 @@ pub(crate) fn expired() -> Response<Body> {
     );
     let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
     response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
+}
+
+/// A reader is kept away for now: 429 where it is for its own client to make room, else 503, with a jittered `Retry-After`.
+pub(crate) fn kept_away(away: Away, retry: Duration) -> Response<Body> {
+    let status = match away {
+        Away::Crowded => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut response = problem(status, away.detail());
+    response.headers_mut().insert(RETRY_AFTER, seconds(retry));
     response
 }
 

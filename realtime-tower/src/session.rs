@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use realtime_core::Source;
 use slab::Slab;
@@ -66,19 +66,6 @@ impl Session {
     /// It ends so long from now.
     pub fn expires_in(left: Duration) -> Self {
         Self { ends: Some(Moment::now().later(left)), signals: Vec::new() }
-    }
-
-    /// It ends at this moment.
-    ///
-    /// ```
-    /// use std::time::{Duration, Instant};
-    /// use realtime_tower::Session;
-    ///
-    /// assert!(Session::until(Instant::now()).is_over());
-    /// assert!(!Session::until(Instant::now() + Duration::from_secs(60)).is_over());
-    /// ```
-    pub fn until(ends: Instant) -> Self {
-        Self { ends: Some(ends.into()), signals: Vec::new() }
     }
 
     /// It ends when the application says so, by [`Revoke::revoke`]. Clones of it end together: give all requests of a user

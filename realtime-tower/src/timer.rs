@@ -164,13 +164,6 @@ impl Moment {
     }
 }
 
-impl From<std::time::Instant> for Moment {
-    fn from(instant: std::time::Instant) -> Self {
-        // What lies further away than a timer can be set is never, as it is for a pause.
-        Self(Instant::from_std(instant).min(after(Instant::now(), NEVER)))
-    }
-}
-
 /// The future's output, or nothing when it takes longer. It is polled in place: the timer is all that is added.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
     tokio::time::timeout(pause, future).await.ok()

@@ -68,13 +68,13 @@ impl Room for LongPollTransport {
     }
 
     fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
-        reject::away(away.detail(), retry)
+        reject::kept_away(away, retry)
     }
 
     async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
         let Visit { ask, mut feed, opened, resumed, mut permit, uplink, extensions, .. } = visit.unboxed();
         let Some(opened) = opened else {
-            return reject::away(Away::Source.detail(), permit.config().retry).into();
+            return reject::kept_away(Away::Source, permit.config().retry).into();
         };
         let media = Media::accepted(&ask).map_or(Media::Json, |(media, _)| media);
         let wait = self.wait(&ask);

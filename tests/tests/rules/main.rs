@@ -6,11 +6,13 @@
 mod bad_input;
 mod cors;
 mod fuzz;
+mod gate;
 mod h2;
 mod http_caching;
 mod http_methods;
 mod http_safety;
 mod http_uplink;
+mod limits;
 mod mount;
 mod once;
 mod once_storm;
