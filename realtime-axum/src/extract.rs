@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRef, FromRequest, Request};
+use axum::extract::{FromRef, FromRequest, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use realtime_core::Source;
@@ -94,8 +94,10 @@ impl<T: Transports, S: Send + Sync> FromRequest<S> for Realtime<T> {
         match admitted {
             Some((endpoint, admitted)) => Ok(Self { endpoint, admitted, body }),
             None => {
+                // The route and not the path: in a path may stand a token.
+                let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
                 tracing::error!(
-                    path = parts.uri.path(),
+                    route,
                     "Realtime on a route without a mount, or with one of other transports: make the route by \
                      realtime_axum::route or Mount::route"
                 );
