@@ -84,7 +84,7 @@ impl App {
         let known = tokens.clone();
         let layer = ServiceBuilder::new().map_request(move |mut request: Request<hyper::body::Incoming>| {
             let token = request.headers().get(header::AUTHORIZATION).and_then(|token| token.to_str().ok());
-            let session = token.and_then(|token| known.lock().unwrap().get(token).cloned());
+            let session = token.and_then(|token| known.lock().expect("nobody panics").get(token).cloned());
             request.extensions_mut().extend(
                 session
                     .map(|session| {
@@ -102,12 +102,13 @@ impl App {
     }
 
     fn grant(&self, token: &'static str, session: Session) {
-        self.tokens.lock().unwrap().insert(token, session);
+        self.tokens.lock().expect("nobody panics").insert(token, session);
     }
 
     fn publish(&self, numbers: std::ops::Range<u64>, bytes: usize) {
         for n in numbers {
-            self.log.publish(Event::text("n", format!("{n:0>bytes$}")).unwrap()).unwrap();
+            let event = Event::text("n", format!("{n:0>bytes$}")).expect("a name");
+            self.log.publish(event).expect("the log is open");
         }
     }
 
