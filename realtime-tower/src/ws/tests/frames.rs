@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{differential::Wire, masked, read};
+use super::{foreign::Wire, masked, read};
 use crate::ws::codec::{self, Opcode, code};
 use crate::ws::inbound::{InboundLimits, Item};
 use tungstenite::{
