@@ -4,6 +4,9 @@
 //! main ---- test ----+-- tools   find or install what the tests need
 //!                    +-- stage   run one command, timed, its test results added up
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
+//!      ---- deep ----+-- supply  licences, versions and sources of what we depend on
+//!                    +-- fuzz    every target of fuzz/, a minute each; also a command of its own
+//!                    +-- programs  what these need from crates.io
 //!      ---- bench        what a delivery costs, beside axum's own
 //! ```
 //!
@@ -13,9 +16,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to whoever called it")]
 
 mod bench;
+mod deep;
+mod fuzz;
 mod place;
+mod programs;
 mod rules;
 mod stage;
+mod supply;
 mod test;
 mod tools;
 
@@ -29,6 +36,8 @@ usage: cargo xtask <command>
 
   test    find or install what the tests need, then format, clippy, every test, of the
           client in JavaScript too, the models, the documentation, and the table of rules
+  deep    what takes longer: the supply of dependencies, and every fuzz target for a minute
+  fuzz    fuzz targets for as long as you like (--help tells more)
   bench   what a delivery costs the server, beside axum's own (--help tells more)";
 
 fn main() -> ExitCode {
@@ -56,8 +65,10 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
             Short('h') | Long("help") => return Ok(None),
             Value(name) if command.is_none() => match name.to_str() {
                 Some("test") => command = Some(test::run),
-                // What follows is the bench's own.
+                Some("deep") => command = Some(deep::run),
+                // What follows is the command's own.
                 Some("bench") => return Ok(Some(bench::run)),
+                Some("fuzz") => return Ok(Some(fuzz::run)),
                 _ => return Err(format!("there is no command {name:?}").into()),
             },
             other => return Err(other.unexpected().into()),

@@ -29,16 +29,12 @@ const STRICTER: [&str; 2] = ["payload length not minimal", "too many fragments"]
 
 /// A socket whose peer has sent these bytes and waits.
 pub(super) struct Wire<'a> {
-    unread: &'a [u8],
+    pub(super) unread: &'a [u8],
 }
 
 impl<'a> Wire<'a> {
     pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { unread: bytes }
-    }
-
-    pub(super) fn is_read(&self) -> bool {
-        self.unread.is_empty()
     }
 }
 
