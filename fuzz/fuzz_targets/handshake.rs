@@ -19,7 +19,7 @@ fuzz_target!(|headers: &[u8]| -> Corpus {
     let wire = on_the_wire(&parts.headers);
     let (status, answered) = run(answer(&wire));
     // 431 is hyper's, to more lines than it takes.
-    assert!(matches!(status, 101 | 200 | 304 | 400 | 403 | 406 | 426 | 431), "{status}");
+    assert!(matches!(status, 101 | 200 | 304 | 400..500), "{status}");
     if status == 101 {
         assert_begun(parts.headers, &answered);
     }

@@ -85,8 +85,13 @@ async fn assert_body(parts: &Parts, head: &http::response::Parts, mut body: Body
     let whole = whole.expect("no error").to_bytes();
     let is_empty = parts.method == Method::HEAD || head.status == StatusCode::NO_CONTENT;
     assert!(whole.is_empty() || !is_empty, "{}: {whole:?}", head.status);
-    if media.ends_with("json") && !whole.is_empty() {
-        assert!(serde_json::from_slice::<serde_json::Value>(&whole).is_ok(), "{whole:?}");
+    let texts: Vec<&[u8]> = match media {
+        "application/x-ndjson" => whole.split_inclusive(|byte| *byte == b'\n').collect(),
+        _ if media.ends_with("json") && !whole.is_empty() => vec![&whole],
+        _ => Vec::new(),
+    };
+    for text in texts {
+        assert!(serde_json::from_slice::<serde_json::Value>(text).is_ok(), "{media}: {text:?}");
     }
     assert!(!head.status.is_client_error() || is_empty || !whole.is_empty(), "a refusal says why");
 }
