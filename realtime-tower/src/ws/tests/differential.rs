@@ -2,7 +2,7 @@
 
 use super::foreign::{self, Relation};
 use super::{LIMITS, masked, read};
-use crate::ws::{codec::code, inbound::Item};
+use crate::ws::codec::code;
 
 /// Text of one to three bytes a character, often empty, now and then long enough for a 16-bit length.
 fn words(random: &mut fastrand::Rng) -> Vec<u8> {
