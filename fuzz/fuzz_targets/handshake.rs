@@ -71,7 +71,12 @@ fn assert_begun(asked: HeaderMap, answered: &HeaderMap) {
         let joined = joined.join(&b", "[..]);
         request.headers_mut().insert(name, joined.try_into().expect("a value"));
     }
-    if let Err(error) = create_response(&request) {
+    // A line that has a byte beyond ASCII in it is none to tungstenite; to us each element of the list is for itself.
+    let is_text = |name: &str| request.headers()[name].to_str().is_ok();
+    if is_text("connection")
+        && is_text("upgrade")
+        && let Err(error) = create_response(&request)
+    {
         panic!("tungstenite would not begin: {error}");
     }
     assert_eq!(answered["sec-websocket-accept"], derive_accept_key(&key));

@@ -26,7 +26,7 @@ const TIMEOUT_S: &str = "10";
 /// A run that holds more is a finding; the sanitizer alone takes some hundreds.
 const MEMORY_MB_MAX: &str = "2048";
 /// Lines of a log that are shown where something was found.
-const TAIL_LINES: usize = 60;
+const LINES_SHOWN: usize = 40;
 
 /// Runs what the command line names.
 pub(crate) fn run() -> ExitCode {
@@ -170,10 +170,11 @@ fn one(built: &Path, target: &str, time: Duration) -> Outcome<Figures> {
     let status = command.status().map_err(|error| format!("{}: {error}", built.join(target).display()))?;
     let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
     if !status.success() {
-        let lines: Vec<_> = said.lines().collect();
-        let tail = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+        // From where the target says why; the fuzzer's own words, a stack, come after it.
+        let why = said.lines().skip_while(|line| !line.contains("panicked at") && !line.contains("ERROR: "));
+        let why = why.take(LINES_SHOWN).collect::<Vec<_>>().join("\n");
         let again = format!("{} <file in {}>", built.join(target).display(), found.display());
-        return Err(format!("{status}; all of it in {}; again by {again}\n{tail}", log.display()).into());
+        return Err(format!("{status}; all of it in {}; again by {again}\n{why}", log.display()).into());
     }
     Figures::read(&said).ok_or_else(|| format!("{}: it says nothing of its end", log.display()).into())
 }
