@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn reserved_words_read_back_and_are_no_cursors() {
+        let cursor = Cursor::new(1, 2);
+        let words = [(Start::Earliest, "-1"), (Start::Live, "now"), (Start::Last(5), "last-5")];
+        for (start, word) in words.into_iter().chain([(Start::After(cursor), &*cursor.to_string())]) {
+            assert_eq!(word.parse(), Ok(start));
+            assert_eq!(start.to_string(), word);
+        }
+        assert_eq!(format!("{cursor:?}"), "Cursor(0000000000000001.0000000000000002)");
+    }
+
+    #[test]
     fn last_n_is_bounded() {
         assert_eq!("last-1".parse(), Ok(Start::Last(1)));
         assert_eq!(format!("last-{LAST_MAX}").parse(), Ok(Start::Last(LAST_MAX)));

@@ -57,6 +57,9 @@ mod endpoint;
 #[cfg(test)]
 mod fixture;
 mod future;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod handle;
 mod headers;
 mod hosts;

@@ -4,6 +4,9 @@
 //! main ---- test ----+-- tools   find or install what the tests need
 //!                    +-- stage   run one command, timed, its test results added up
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
+//!      ---- deep ----+-- supply  licences, versions and sources of what we depend on
+//!                    +-- fuzz    every target of fuzz/, a minute each; also a command of its own
+//!                    +-- programs  what these need from crates.io
 //!      ---- bench        what a delivery costs, beside axum's own
 //!      ---- autobahn     the Autobahn test suite, its results kept by `results`
 //!      ---- stress       real processes, real sockets, faults between: nothing lost, leaked or fallen over
@@ -16,11 +19,15 @@
 
 mod autobahn;
 mod bench;
+mod deep;
+mod fuzz;
 mod place;
+mod programs;
 mod results;
 mod rules;
 mod stage;
 mod stress;
+mod supply;
 mod test;
 mod tools;
 
@@ -34,6 +41,8 @@ usage: cargo xtask <command>
 
   test    find or install what the tests need, then format, clippy, every test, of the
           client in JavaScript too, the models, the documentation, and the table of rules
+  deep    what takes longer: the supply of dependencies, and every fuzz target for a minute
+  fuzz    fuzz targets for as long as you like (--help tells more)
   bench   what a delivery costs the server, beside axum's own (--help tells more)
   autobahn [--record]
           the Autobahn test suite against our WebSocket, over HTTP/1.1 and HTTP/2: needs a
@@ -65,10 +74,12 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
             Short('h') | Long("help") => return Ok(None),
             Value(name) if command.is_none() => match name.to_str() {
                 Some("test") => command = Some(test::run),
+                Some("deep") => command = Some(deep::run),
                 // What follows is theirs.
                 Some("bench") => return Ok(Some(bench::run)),
                 Some("autobahn") => return Ok(Some(autobahn::run)),
                 Some("stress") => return Ok(Some(stress::run)),
+                Some("fuzz") => return Ok(Some(fuzz::run)),
                 _ => return Err(format!("there is no command {name:?}").into()),
             },
             other => return Err(other.unexpected().into()),

@@ -83,6 +83,15 @@ pub(crate) fn run(command: &mut Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(format!("{shown}: {status}").into()) }
 }
 
+/// Counts a check that is no test of a harness.
+pub(crate) fn count(checked: Outcome, tally: &mut Tally) -> Outcome {
+    match &checked {
+        Ok(()) => tally.passed += 1,
+        Err(_) => tally.failed += 1,
+    }
+    checked
+}
+
 /// As [`run`], and adds what the test harness says to `tally`.
 pub(crate) fn run_tests(command: &mut Command, tally: &mut Tally) -> Outcome {
     let shown = shown(command);

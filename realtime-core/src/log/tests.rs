@@ -380,3 +380,16 @@ fn a_payload_over_its_bound_is_refused_and_spends_no_position() {
 fn a_reason_is_a_word() {
     assert_eq!(GapReason::Diverged.as_str(), "diverged");
 }
+
+#[test]
+fn bytes_bound_a_topic_and_its_newest_always_stays() {
+    let one = crate::log::topics::cost_of(&on("a"));
+    for (bytes_max, earliest) in [(3 * one, "1,2,3"), (3 * one - 1, "2,3"), (one, "3"), (1, "3")] {
+        let log = log(Keep::history().bytes(bytes_max));
+        for _ in 0..3 {
+            log.publish(on("a")).unwrap();
+        }
+        let said = read(&log, Start::Earliest);
+        assert!(said.contains(&earliest.to_owned()), "{bytes_max}: {said:?}");
+    }
+}

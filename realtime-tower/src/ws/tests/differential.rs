@@ -1,94 +1,8 @@
 //! Our reader beside tungstenite's, on the same bytes: well-formed sequences, and the same with something broken.
-//!
-//! Known differences, each allowed for below and nowhere else:
-//!
-//! - a length that is not in its shortest form: we refuse, tungstenite reads on;
-//! - the number of fragments: we count, tungstenite does not;
-//! - a frame that breaks a rule and is not complete: we refuse at once, tungstenite when its last byte is here;
-//! - close code 1014, registered after the RFC: we take it, tungstenite does not know it;
-//! - which of two faults in one frame is named: of a length over the limit and anything else in the head, tungstenite
-//!   names the length; of a close body's code and its text, the text.
 
-use std::io;
-
-use tungstenite::{
-    Error, Message,
-    protocol::{Role, WebSocket, WebSocketConfig},
-};
-
-use super::{LIMITS, Outcome, masked, read};
-use crate::ws::{codec::code, inbound::Item};
-
-/// Our reasons to refuse what tungstenite reads.
-const STRICTER: [&str; 2] = ["payload length not minimal", "too many fragments"];
-
-/// A socket whose peer has sent these bytes and waits.
-pub(super) struct Wire<'a> {
-    unread: &'a [u8],
-}
-
-impl<'a> Wire<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
-        Self { unread: bytes }
-    }
-
-    pub(super) fn is_read(&self) -> bool {
-        self.unread.is_empty()
-    }
-}
-
-impl io::Read for Wire<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.unread.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { self.unread.read(buffer) }
-    }
-}
-
-impl io::Write for Wire<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What tungstenite makes of it, in our words: the items, and the code of its refusal.
-fn foreign(wire: &[u8]) -> (Vec<Item>, Option<u16>) {
-    let bytes_max = Some(LIMITS.message_bytes_max);
-    let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
-        .max_message_size(bytes_max)
-        .max_frame_size(bytes_max);
-    let mut socket = WebSocket::from_raw_socket(Wire::new(wire), Role::Server, Some(config));
-    let mut items = Vec::new();
-    loop {
-        items.push(match socket.read() {
-            Ok(Message::Text(text)) => Item::Text(text.into()),
-            Ok(Message::Binary(bytes)) => Item::Binary(bytes),
-            Ok(Message::Ping(bytes)) => Item::Ping(bytes),
-            Ok(Message::Pong(bytes)) => Item::Pong(bytes),
-            Ok(Message::Close(None)) => {
-                items.push(Item::Close { code: None, reason: String::new() });
-                return (items, None);
-            }
-            // How it refuses a code that is never sent.
-            Ok(Message::Close(Some(close))) if close.reason.as_str() == "Protocol violation" => {
-                return (items, Some(code::PROTOCOL));
-            }
-            Ok(Message::Close(Some(close))) => {
-                items.push(Item::Close { code: Some(close.code.into()), reason: close.reason.to_string() });
-                return (items, None);
-            }
-            Ok(Message::Frame(_)) => unreachable!("a raw frame is never read"),
-            Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => return (items, None),
-            Err(Error::Utf8(_)) => return (items, Some(code::NOT_UTF8)),
-            Err(Error::Capacity(_)) => return (items, Some(code::TOO_BIG)),
-            Err(Error::Protocol(_)) => return (items, Some(code::PROTOCOL)),
-            Err(error) => unreachable!("no fault of a peer: {error}"),
-        });
-    }
-}
+use super::foreign::{self, Relation};
+use super::{LIMITS, masked, read};
+use crate::ws::codec::code;
 
 /// Text of one to three bytes a character, often empty, now and then long enough for a 16-bit length.
 fn words(random: &mut fastrand::Rng) -> Vec<u8> {
@@ -173,34 +87,14 @@ struct Seen {
 fn compare(seed: u64, random: &mut fastrand::Rng, wire: &[u8], seen: &mut Seen) {
     let ours = read(LIMITS, [wire]);
     assert_eq!(read(LIMITS, pieces(random, wire)), ours, "seed {seed}: cut otherwise: {wire:02x?}");
-    let Outcome { items, violation } = ours;
-    let (theirs, refusal) = foreign(wire);
-    match (violation, refusal) {
-        (None, None) => {
-            assert_eq!(items, theirs, "seed {seed}: {wire:02x?}");
-            seen.read += 1;
-        }
-        (None, Some(_)) => {
-            let knows_1014 = matches!(items.last(), Some(Item::Close { code: Some(1014), .. }));
-            assert!(knows_1014, "seed {seed}: only tungstenite refuses, after {items:?}: {wire:02x?}");
-            seen.excused += 1;
-        }
-        (Some(ours), _) if STRICTER.contains(&ours.reason) => {
-            assert!(theirs.starts_with(&items), "seed {seed}: {ours:?}: {wire:02x?}");
-            seen.excused += 1;
-        }
-        (Some(ours), None) => {
-            assert_eq!(items, theirs, "seed {seed}: {ours:?}: {wire:02x?}");
-            // Completed with whatever, the unfinished frame must be refused over there too.
-            let finished = [wire, &vec![0; 2 * LIMITS.message_bytes_max]].concat();
-            assert!(foreign(&finished).1.is_some(), "seed {seed}: only we refuse: {ours:?}: {wire:02x?}");
-            seen.excused += 1;
-        }
-        (Some(ours), Some(code)) => {
-            assert_eq!(items, theirs, "seed {seed}: {ours:?}: {wire:02x?}");
+    match foreign::compare(ours, wire) {
+        Relation::Read => seen.read += 1,
+        Relation::Refused => seen.refused += 1,
+        Relation::RefusedByAnotherName => {
             seen.refused += 1;
-            seen.refused_by_another_name += u32::from(ours.code != code);
+            seen.refused_by_another_name += 1;
         }
+        Relation::Excused => seen.excused += 1,
     }
 }
 
@@ -237,9 +131,9 @@ fn the_known_differences_are_real() {
     ];
     for (difference, wire, code) in rows {
         assert_eq!(read(LIMITS, [wire]).violation.map(|why| why.code), Some(code), "{difference}");
-        assert_eq!(foreign(wire).1, None, "{difference}");
+        assert_eq!(foreign::read(wire).1, None, "{difference}");
     }
     let bad_gateway = masked(0x88, &1014_u16.to_be_bytes());
     assert_eq!(read(LIMITS, [&bad_gateway[..]]).violation, None);
-    assert_eq!(foreign(&bad_gateway).1, Some(code::PROTOCOL));
+    assert_eq!(foreign::read(&bad_gateway).1, Some(code::PROTOCOL));
 }

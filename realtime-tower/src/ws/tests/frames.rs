@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use realtime_core::Event;
 
-use super::{differential::Wire, masked, read};
+use super::{foreign::Wire, masked, read};
 use crate::fixture;
 use crate::ws::codec::{self, Opcode, code};
 use crate::ws::frames;
@@ -22,7 +22,7 @@ fn foreign(frame: &[u8]) -> Message {
     let config = WebSocketConfig::default().read_buffer_size(4096);
     let mut socket = WebSocket::from_raw_socket(Wire::new(frame), Role::Client, Some(config));
     let message = socket.read().unwrap();
-    assert!(socket.get_ref().is_read(), "the frame has a byte too many");
+    assert!(socket.get_ref().unread.is_empty(), "the frame has a byte too many");
     message
 }
 

@@ -1,6 +1,7 @@
 //! Proof of the pure half of the room. Rows name the rule they prove; a refusal stands beside a twin that passes.
 
 mod differential;
+mod foreign;
 mod frames;
 mod handshake;
 mod inbound;
