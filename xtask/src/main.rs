@@ -3,6 +3,7 @@
 //! ```text
 //! main ---- test ----+-- tools   find or install what the tests need
 //!                    +-- stage   run one command, timed, its test results added up
+//!                    +-- models  loom, shuttle, and the log's plain account
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
 //!      ---- bench        what a delivery costs, beside axum's own
 //! ```
@@ -13,6 +14,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to whoever called it")]
 
 mod bench;
+mod models;
 mod place;
 mod rules;
 mod stage;
