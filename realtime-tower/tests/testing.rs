@@ -1,6 +1,8 @@
 //! The clients that users test with, against the mount they were made for: every transport, every control, and what
 //! they say when something else comes.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -243,5 +245,26 @@ async fn a_mount_without_web_sockets_refuses_one() -> Result {
         builder().source(Log::new()).transports((WebSocketTransport::default(),)).service();
     let request = get("/").header("accept", "text/html").body(Body::empty())?;
     assert!(testing::web_socket(service, request).await.is_ok());
+    Ok(())
+}
+
+/// A wait that is dropped while it answers the Close: the runtime lets no task write that has used up its turn.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_dropped_does_not_lose_the_close() -> Result {
+    let log = Log::new();
+    let (service, _handle) = service(&log);
+    let mut socket = testing::web_socket(service, get("/").body(Body::empty())?).await?;
+    log.close();
+    while !matches!(socket.next().await?, Some(Message::End { .. })) {}
+    let done = std::future::poll_fn(|cx| {
+        while pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+        Poll::Ready(pin!(socket.next()).poll(cx))
+    });
+    let close = match done.await {
+        Poll::Ready(message) => message?,
+        Poll::Pending => socket.next().await?,
+    };
+    assert!(matches!(close, Some(Message::Close { code: 1000, .. })), "{close:?}");
+    assert_eq!(socket.next().await?, None);
     Ok(())
 }
