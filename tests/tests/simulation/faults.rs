@@ -145,6 +145,7 @@ impl Script {
                 // tokio drops tasks in the order of their ids, which the whole process shares: what they would still say
                 // is cut off, or a seed would not replay.
                 (0..READERS.len()).for_each(|reader| sim.partition(host(reader), "server"));
+                world.feeds.drop_all();
                 sim.crash("server");
                 (0..READERS.len()).for_each(|reader| sim.repair(host(reader), "server"));
                 world.crashed();

@@ -59,6 +59,7 @@ impl AddAssign for Tally {
 pub(crate) struct Client {
     world: World,
     topics: &'static [&'static str],
+    spoken: &'static [Http],
     random: fastrand::Rng,
     place: Place,
     pub(crate) checker: Checker,
@@ -77,7 +78,12 @@ enum Left {
 }
 
 impl Client {
-    pub(crate) fn new(world: World, topics: &'static [&'static str], mut random: fastrand::Rng) -> Self {
+    pub(crate) fn new(
+        world: World,
+        topics: &'static [&'static str],
+        spoken: &'static [Http],
+        mut random: fastrand::Rng,
+    ) -> Self {
         let place = match random.u8(..3) {
             0 => Place::Earliest,
             1 => Place::Live,
@@ -87,6 +93,7 @@ impl Client {
         Self {
             world,
             topics,
+            spoken,
             random,
             place,
             checker,
@@ -102,7 +109,7 @@ impl Client {
         let mut before = None;
         loop {
             let transport = Transport::ALL[self.random.usize(..Transport::ALL.len())];
-            let http = Http::ALL[self.random.usize(..Http::ALL.len())];
+            let http = self.spoken[self.random.usize(..self.spoken.len())];
             self.tally.connects += 1;
             self.tally.switches +=
                 usize::from(before.replace(transport).is_some_and(|before| before != transport));

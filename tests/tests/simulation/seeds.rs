@@ -1,12 +1,12 @@
 //! Which seeds are run, and what they come to together.
 
-use std::collections::BTreeSet;
 use std::env;
-use std::hash::Hash;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use realtime_tests::client::Http;
 
 use crate::faults::KINDS;
 use crate::reader::Tally;
@@ -14,7 +14,7 @@ use crate::run::{Outcome, Sabotage, run};
 use crate::world::Life;
 
 /// Seeds that are run unless the environment says otherwise.
-const COUNT: u64 = 20;
+const COUNT: u64 = 15;
 
 /// From so many seeds on, every family must have seen everything.
 pub(crate) const FAMILY_MIN: u64 = 15;
@@ -60,7 +60,7 @@ impl Seeds {
                         if seed >= self.first + self.count {
                             return;
                         }
-                        let outcome = std::panic::catch_unwind(|| run(seed, Sabotage::Nothing))
+                        let outcome = std::panic::catch_unwind(|| run(seed, Sabotage::Nothing, &Http::ALL))
                             .unwrap_or_else(|panic| Err(said(&*panic)));
                         let (sum, failures) = &mut *results.lock().unwrap();
                         match outcome {
@@ -102,11 +102,6 @@ impl Sum {
         *seeds += 1;
         *tally += outcome.tally;
         begun.iter_mut().zip(outcome.begun).for_each(|(sum, count)| *sum += count);
-    }
-
-    /// How many different ones there are.
-    pub(crate) fn of<T: Eq + Hash + Ord>(all: impl IntoIterator<Item = T>) -> usize {
-        all.into_iter().collect::<BTreeSet<_>>().len()
     }
 
     /// Every family was cut, left in silence, sent away, and read over every transport; gaps came where they were due.

@@ -14,6 +14,7 @@ use realtime_tower::{
 };
 use turmoil::net::TcpListener;
 
+use crate::feeds::Feeds;
 use crate::run::Sabotage;
 use crate::socket::{Socket, Sockets};
 use crate::world::World;
@@ -89,20 +90,23 @@ pub(crate) async fn server(world: World, sabotage: Sabotage) -> turmoil::Result 
     let app = Router::new()
         .route("/events", mount.route(events))
         .route("/topics/{*topic}", mount.route(topic))
-        .with_state((log, sabotage));
+        .with_state((log, world.feeds.clone(), sabotage));
     realtime_axum::serve(port, app, handle).config(connections()).await;
     Ok(())
 }
 
-async fn events(State((log, sabotage)): State<(Log, Sabotage)>, rt: Realtime) -> Response {
-    match sabotage {
-        Sabotage::Nothing => rt.serve(log).await,
-        Sabotage::Withhold => rt.serve(log.filter(|event| !is_withheld(event))).await,
-    }
+type Place = State<(Log, Feeds, Sabotage)>;
+
+async fn events(State((log, feeds, sabotage)): Place, rt: Realtime) -> Response {
+    let source = match sabotage {
+        Sabotage::Nothing => log.boxed(),
+        Sabotage::Withhold => log.filter(|event| !is_withheld(event)).boxed(),
+    };
+    rt.serve(feeds.of(source)).await
 }
 
-async fn topic(Path(name): Path<String>, State((log, _)): State<(Log, Sabotage)>, rt: Realtime) -> Response {
-    rt.serve(log.topic(name)).await
+async fn topic(Path(name): Path<String>, State((log, feeds, _)): Place, rt: Realtime) -> Response {
+    rt.serve(feeds.of(log.topic(name).boxed())).await
 }
 
 /// One event in sixteen, for a while.

@@ -9,6 +9,8 @@ use realtime_tests::checker::Truth;
 use realtime_tower::Handle;
 use tokio::sync::Notify;
 
+use crate::feeds::Feeds;
+
 /// What happens to the log when its server crashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
@@ -44,6 +46,8 @@ pub(crate) struct World {
     pub(crate) drain: Arc<Notify>,
     /// and to have all its sockets closed.
     pub(crate) kill: Arc<Notify>,
+    /// What it reads the log through.
+    pub(crate) feeds: Feeds,
 }
 
 pub(crate) struct State {
@@ -74,7 +78,12 @@ impl World {
             last: None,
             readers_left: readers,
         };
-        Self { state: Arc::new(Mutex::new(state)), drain: Arc::default(), kill: Arc::default() }
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            drain: Arc::default(),
+            kill: Arc::default(),
+            feeds: Feeds::default(),
+        }
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
