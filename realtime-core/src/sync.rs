@@ -1,34 +1,23 @@
-//! The locks and atomics of the log's wake-up, in one place so that loom can stand in for them.
+//! The locks and atomics of the log's wake-up, in one place so that a model can stand in for them: loom, or shuttle on top of
+//! its switch.
 
+#[cfg(all(realtime_loom, not(realtime_shuttle)))]
+use loom::sync;
+#[cfg(realtime_shuttle)]
+use shuttle::sync;
 #[cfg(not(realtime_loom))]
-pub(crate) use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering},
-};
+use std::sync;
 
-#[cfg(realtime_loom)]
-pub(crate) use loom::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering},
-};
-
-#[cfg(realtime_loom)]
-type Inner<T> = loom::sync::Mutex<T>;
-#[cfg(not(realtime_loom))]
-type Inner<T> = std::sync::Mutex<T>;
-
-#[cfg(realtime_loom)]
-pub(crate) use loom::sync::MutexGuard;
-#[cfg(not(realtime_loom))]
-pub(crate) use std::sync::MutexGuard;
+pub(crate) use sync::atomic::{AtomicBool, AtomicIsize, AtomicU64, AtomicUsize, Ordering};
+pub(crate) use sync::{Arc, MutexGuard};
 
 /// A mutex that does not poison: what it guards is whole between any two statements that can panic.
 #[derive(Debug)]
-pub(crate) struct Mutex<T>(Inner<T>);
+pub(crate) struct Mutex<T>(sync::Mutex<T>);
 
 impl<T> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
-        Self(Inner::new(value))
+        Self(sync::Mutex::new(value))
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {

@@ -1,6 +1,8 @@
 //! The clients that users test with, against the mount they were made for: every transport, every control, and what
 //! they say when something else comes.
 
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -272,5 +274,26 @@ async fn a_mount_that_signs_is_read_by_place_and_come_back_to_by_token() -> Resu
 
     let plain = get("/").header("last-event-id", cursors[2].to_string()).body(Body::empty())?;
     assert_eq!(service.oneshot(plain).await?.status(), StatusCode::BAD_REQUEST);
+    Ok(())
+}
+
+/// A wait that is dropped while it answers the Close: the runtime lets no task write that has used up its turn.
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_dropped_does_not_lose_the_close() -> Result {
+    let log = Log::new();
+    let (service, _handle) = service(&log);
+    let mut socket = testing::web_socket(service, get("/").body(Body::empty())?).await?;
+    log.close();
+    while !matches!(socket.next().await?, Some(Message::End { .. })) {}
+    let done = std::future::poll_fn(|cx| {
+        while pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+        Poll::Ready(pin!(socket.next()).poll(cx))
+    });
+    let close = match done.await {
+        Poll::Ready(message) => message?,
+        Poll::Pending => socket.next().await?,
+    };
+    assert!(matches!(close, Some(Message::Close { code: 1000, .. })), "{close:?}");
+    assert_eq!(socket.next().await?, None);
     Ok(())
 }

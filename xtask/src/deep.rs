@@ -3,11 +3,11 @@
 //! A stage is a line in [`STAGES`], which says what it proves. Each ends by itself within minutes, so that all of them and
 //! `cargo xtask test` stay within the hour on two cores; the long runs of the same are commands of their own.
 
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use crate::stage::{Stages, Tally};
-use crate::{Outcome, fuzz, supply};
+use crate::stage::{self, Stages, Tally};
+use crate::{Outcome, fuzz, stress, supply};
 
 /// One kind of proof.
 struct Stage {
@@ -29,7 +29,26 @@ const STAGES: &[Stage] = &[
         proves: "no input found in a minute panics, or is read otherwise than a second reader of it does",
         run: |tally| fuzz::all(FUZZ_TIME, tally),
     },
+    Stage {
+        name: "simulation",
+        proves: "a network, a clock and chance that come from a seed lose, repeat and reorder nothing, and invent no gap",
+        run: simulation,
+    },
+    Stage {
+        name: "stress",
+        proves: "nor do real processes and sockets, with faults between them",
+        run: |_| stress::short(),
+    },
 ];
+
+/// Seeds that the networks are drawn from; more is the same command by hand.
+const SIMULATION_SEEDS: &str = "200";
+
+fn simulation(tally: &mut Tally) -> Outcome {
+    let mut command = Command::new("cargo");
+    command.args(["test", "--release", "-p", "realtime-tests", "--test", "simulation"]);
+    stage::run_tests(command.env("REALTIME_SIMULATION_SEEDS", SIMULATION_SEEDS), tally)
+}
 
 /// For each target. Long enough to go beyond the seeds by far; the hours are `cargo xtask fuzz`.
 const FUZZ_TIME: Duration = Duration::from_secs(60);

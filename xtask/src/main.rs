@@ -3,6 +3,7 @@
 //! ```text
 //! main ---- test ----+-- tools   find or install what the tests need
 //!                    +-- stage   run one command, timed, its test results added up
+//!                    +-- models  loom, shuttle, and the log's plain account
 //!                    +-- rules   docs/rules.md against the cases that ran: the table
 //!      ---- deep ----+-- supply  licences, versions and sources of what we depend on
 //!                    +-- fuzz    every target of fuzz/, a minute each; also a command of its own
@@ -21,6 +22,7 @@ mod autobahn;
 mod bench;
 mod deep;
 mod fuzz;
+mod models;
 mod place;
 mod programs;
 mod results;

@@ -31,7 +31,9 @@ impl Program {
             return Ok(file);
         }
         let mut install = Command::new("cargo");
-        install.args(["install", "--locked", "--version", self.version, "--root"]).arg(&root).arg(self.name);
+        // It runs for seconds: what the optimiser would take is longer than what it would save.
+        let arguments = ["install", "--debug", "--locked", "--version", self.version, "--root"];
+        install.args(arguments).arg(&root).arg(self.name).env("CARGO_PROFILE_DEV_DEBUG", "0");
         // Kept apart from what is built for this project: the flags of the caller are not this program's.
         install.env("CARGO_TARGET_DIR", root.join("build")).env_remove("RUSTFLAGS");
         stage::run(&mut install)?;

@@ -4,10 +4,7 @@ use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 use crate::stage::{self, Stages};
-use crate::{Outcome, place, rules, tools};
-
-/// Preemptions that a model explores; the known bound at which these models are exhausted in minutes.
-const LOOM_PREEMPTIONS_MAX: &str = "3";
+use crate::{Outcome, models, place, rules, tools};
 
 /// Runs it all; the last line printed is the sum of the tests, alone.
 pub(crate) fn run() -> ExitCode {
@@ -75,21 +72,7 @@ fn all(stages: &mut Stages) -> Outcome {
         // Every binary runs even if one fails, so that the sum at the end is of all of them.
         stage::run_tests(&mut cargo("test --workspace --all-features --no-fail-fast"), tally)
     })?;
-    stages.run("models", |tally| {
-        // In a target directory of their own: the flag would otherwise throw away what `test` has built.
-        let mut command = cargo("test -p realtime-core --lib --release");
-        command.arg("--target-dir").arg(target.join("loom")).args(["--", "loom"]);
-        command.env("RUSTFLAGS", with_flags("RUSTFLAGS", "--cfg realtime_loom"));
-        if env::var_os("LOOM_MAX_PREEMPTIONS").is_none() {
-            command.env("LOOM_MAX_PREEMPTIONS", LOOM_PREEMPTIONS_MAX);
-        }
-        let before = *tally;
-        stage::run_tests(&mut command, tally)?;
-        if *tally == before {
-            println!("  note: realtime-core has no test whose name holds `loom`: no model was explored");
-        }
-        Ok(())
-    })?;
+    stages.run("models", |tally| models::run(&cargo, tally))?;
     stages.run("docs", |_| {
         let mut command = cargo("doc --workspace --no-deps --all-features");
         command.env("RUSTDOCFLAGS", with_flags("RUSTDOCFLAGS", "-D warnings"));
@@ -99,7 +82,7 @@ fn all(stages: &mut Stages) -> Outcome {
 }
 
 /// What the caller has set already, and ours after it.
-fn with_flags(name: &str, ours: &str) -> String {
+pub(crate) fn with_flags(name: &str, ours: &str) -> String {
     match env::var(name) {
         Ok(theirs) if !theirs.is_empty() => format!("{theirs} {ours}"),
         _ => ours.to_owned(),

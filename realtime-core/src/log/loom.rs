@@ -1,19 +1,25 @@
-//! Every order in which publishers and readers can meet, explored by loom.
+//! Every order in which publishers and readers can meet, explored by loom; and beyond its bound of switches at random, by
+//! shuttle.
 //!
 //! A lost wake-up shows as a deadlock: a reader waits in `block_on` and nobody is left to wake it.
 //!
 //! ```text
 //! RUSTFLAGS="--cfg realtime_loom" cargo test -p realtime-core --lib --release -- loom
+//! RUSTFLAGS="--cfg realtime_loom --cfg realtime_shuttle" cargo test -p realtime-core --lib --release -- loom
 //! ```
+//!
+//! shuttle runs 10,000 schedules of each model, or as many as the environment variable `REALTIME_SHUTTLE_SCHEDULES` says.
+//! A schedule that fails is printed, and `shuttle::replay` takes it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Waker};
 
 use futures_core::Stream as _;
-use loom::future::block_on;
-use loom::model::Builder;
-use loom::thread;
+#[cfg(not(realtime_shuttle))]
+use loom::{future::block_on, model::Builder, thread};
+#[cfg(realtime_shuttle)]
+use shuttle::{future::block_on, thread};
 
 use super::ledger::{Charge, Ledger, TopicLedger};
 use crate::cursor::Start;
@@ -24,7 +30,26 @@ use crate::source::Source;
 use crate::sync::Arc;
 use crate::topic::{Topic, TopicSet};
 
+/// Draws schedules, half of them at random and half with few switches at points that matter (PCT), which finds what needs
+/// just those.
+#[cfg(realtime_shuttle)]
+fn explore(switches_max: usize, model: impl Fn() + Sync + Send + 'static) {
+    let schedules = match std::env::var("REALTIME_SHUTTLE_SCHEDULES") {
+        Ok(text) => text.parse().expect("REALTIME_SHUTTLE_SCHEDULES is a number"),
+        Err(_) => SCHEDULES,
+    };
+    let model = std::sync::Arc::new(model);
+    let again = model.clone();
+    shuttle::check_random(move || model(), schedules / 2);
+    shuttle::check_pct(move || again(), schedules - schedules / 2, switches_max);
+}
+
+/// Schedules of each model that are always run.
+#[cfg(realtime_shuttle)]
+const SCHEDULES: usize = 10_000;
+
 /// Explores every order with at most so many switches that nothing forces, or as many as `LOOM_MAX_PREEMPTIONS` says.
+#[cfg(not(realtime_shuttle))]
 fn explore(switches_max: usize, model: impl Fn() + Sync + Send + 'static) {
     let mut builder = Builder::new();
     builder.preemption_bound.get_or_insert(switches_max);

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, BytesMut};
+use futures_util::FutureExt;
 use http::header::{
     CONNECTION, HOST, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
     UPGRADE,
@@ -279,11 +280,13 @@ impl WebSocket {
     async fn receive(&mut self) -> Result<Option<Message>, Unexpected> {
         loop {
             if self.phase == Phase::Over {
+                // The server may have hung up already: it has said all it had to say.
+                let _ = self.flush().await;
                 return Ok(None);
             }
             let parsed = self.parser.parse(&mut self.incoming);
             if let Some(frame) = parsed.map_err(|error| Unexpected::new("a broken frame").because(error))? {
-                if let Some(message) = self.take(frame).await? {
+                if let Some(message) = self.take(frame)? {
                     return Ok(Some(message));
                 }
                 continue;
@@ -299,7 +302,8 @@ impl WebSocket {
         }
     }
 
-    async fn take(&mut self, frame: Frame) -> Result<Option<Message>, Unexpected> {
+    /// A frame is taken and told without a wait between, in which it could be dropped.
+    fn take(&mut self, frame: Frame) -> Result<Option<Message>, Unexpected> {
         match frame.header.opcode {
             OpCode::Text | OpCode::Binary if frame.header.fin => {}
             OpCode::Ping => {
@@ -308,7 +312,7 @@ impl WebSocket {
                 return Ok(self.is_bare.then_some(Message::Ping(None)));
             }
             OpCode::Pong => return Ok(None),
-            OpCode::Close => return self.closed(&frame).await.map(Some),
+            OpCode::Close => return self.closed(&frame).map(Some),
             _ => return Err(Unexpected::new("a fragment: this server never sends any")),
         }
         let text = std::str::from_utf8(&frame.payload);
@@ -325,12 +329,12 @@ impl WebSocket {
         }
     }
 
-    async fn closed(&mut self, frame: &Frame) -> Result<Message, Unexpected> {
+    fn closed(&mut self, frame: &Frame) -> Result<Message, Unexpected> {
         let code_sent = frame.payload.get(..2);
         if self.phase == Phase::Open {
             self.put(OpCode::Close, code_sent.unwrap_or_default());
-            // The server may have hung up already: it has said all it had to say.
-            let _ = self.flush().await;
+            // What cannot leave now does so when the end is asked for.
+            let _ = self.flush().now_or_never();
         }
         self.phase = Phase::Over;
         let code = code_sent.map_or(NO_STATUS, |code| u16::from_be_bytes([code[0], code[1]]));

@@ -5,6 +5,7 @@ use std::time::Duration;
 use realtime_tests::checker::Vacuity;
 use realtime_tests::client::{Over, Place, Reader, Transport};
 use realtime_tests::fault::{Cut, Plan, Way};
+use realtime_tests::rules::case_async;
 
 use crate::mount::{Knobs, Mount, eventually, is_event, until};
 use crate::world::{Kind, World};
@@ -71,24 +72,31 @@ async fn a_cut_at_any_byte_is_made_up_for_on_another_transport() {
 /// D-16: a request that is cut after any of its bytes leaves no reader, permit or connection behind.
 #[tokio::test(start_paused = true)]
 async fn a_request_cut_at_any_byte_leaves_nothing() {
-    let (world, start) = gapped().await;
-    let mount = Mount::new(world.source.clone(), Knobs::default());
-    for transport in Transport::ALL {
-        let (target, links) = mount.faulty(|_| Plan::default());
-        drop(Reader::connect(transport, &target, start.clone()).await.next().await);
-        let length = links.nth(0).unwrap().bytes(Way::Up);
-        assert!(length > 80, "{transport:?}: {length}");
-        for at in 0..length {
-            let cut = if at % 2 == 0 { Cut::Fin } else { Cut::Abrupt };
-            let (target, _links) = mount.faulty(move |_| Plan::default().cut(Way::Up, at, cut));
-            let mut reader = Reader::connect(transport, &target, start.clone()).await;
-            until(&mut reader, "cut", |_| false).await;
-            assert_eq!(reader.place(), &start, "{transport:?} at {at}");
-        }
-        eventually("no reader is left", || mount.readers() == 0).await;
-    }
-    mount.is_left().await;
-    assert!(world.is_unread());
+    case_async(
+        "D-16",
+        "a request cut after any of its bytes leaves no reader, permit or connection",
+        async {
+            let (world, start) = gapped().await;
+            let mount = Mount::new(world.source.clone(), Knobs::default());
+            for transport in Transport::ALL {
+                let (target, links) = mount.faulty(|_| Plan::default());
+                drop(Reader::connect(transport, &target, start.clone()).await.next().await);
+                let length = links.nth(0).unwrap().bytes(Way::Up);
+                assert!(length > 80, "{transport:?}: {length}");
+                for at in 0..length {
+                    let cut = if at % 2 == 0 { Cut::Fin } else { Cut::Abrupt };
+                    let (target, _links) = mount.faulty(move |_| Plan::default().cut(Way::Up, at, cut));
+                    let mut reader = Reader::connect(transport, &target, start.clone()).await;
+                    until(&mut reader, "cut", |_| false).await;
+                    assert_eq!(reader.place(), &start, "{transport:?} at {at}");
+                }
+                eventually("no reader is left", || mount.readers() == 0).await;
+            }
+            mount.is_left().await;
+            assert!(world.is_unread());
+        },
+    )
+    .await;
 }
 
 /// A connection that stands still for a while, either way and anywhere, goes on as if nothing had been.

@@ -8,6 +8,7 @@ use realtime_tests::checker::{Checker, Truth, Vacuity};
 use realtime_tests::client::{Place, Reader, Seen, Transport};
 use realtime_tests::fault::{Plan, Way};
 use realtime_tests::remote::{Failure, Manners, Remote};
+use realtime_tests::rules::case_async;
 use tokio::time::{Instant, sleep};
 
 use crate::mount::{Knobs, Mount, is_event, is_live, until};
@@ -21,34 +22,42 @@ const STREAMS: [Transport; 2] = [Transport::Sse, Transport::WebSocket];
 /// D-15, through every transport: many at one place cost one read, idle ones and none cost nothing.
 #[tokio::test(start_paused = true)]
 async fn many_readers_at_one_place_cost_one_read_and_no_reader_none() {
-    let remote = Remote::new(Manners::default());
-    let mount = Mount::new(remote.clone().boxed(), Knobs::default());
-    let mut last = String::new();
-    for n in 0..10 {
-        last = remote.publish(event(n)).to_string();
-    }
-    assert_eq!(remote.reads(), 0);
-    let all = || Transport::ALL.into_iter().flat_map(|transport| [transport; 10]);
-    let (at, end) = (&mount, &last);
-    let readers = all().map(|transport| async move {
-        let mut reader = at.reader(transport, Place::Earliest).await;
-        until(&mut reader, "all of it", is_event(end)).await;
-        reader
-    });
-    let readers = join_all(readers).await;
-    assert_eq!(remote.reads(), 1, "40 readers");
-    sleep(Duration::from_secs(20)).await;
-    assert_eq!(remote.reads(), 1, "what waits does not ask");
-    let newest = remote.publish(event(10)).to_string();
-    let mut streams: Vec<_> = readers.into_iter().filter(|r| STREAMS.contains(&r.transport())).collect();
-    join_all(streams.iter_mut().map(|reader| until(reader, "the news", is_event(&newest)))).await;
-    assert_eq!((remote.reads(), remote.feeds()), (2, 20));
-    drop(streams);
-    mount.is_left().await;
-    assert_eq!(remote.feeds(), 0);
-    remote.publish(event(11));
-    sleep(Duration::from_secs(100)).await;
-    assert_eq!(remote.reads(), 2, "nobody reads");
+    case_async(
+        "D-15",
+        "many readers at one place cost one read, idle ones and none cost none, over every transport",
+        async {
+            let remote = Remote::new(Manners::default());
+            let mount = Mount::new(remote.clone().boxed(), Knobs::default());
+            let mut last = String::new();
+            for n in 0..10 {
+                last = remote.publish(event(n)).to_string();
+            }
+            assert_eq!(remote.reads(), 0);
+            let all = || Transport::ALL.into_iter().flat_map(|transport| [transport; 10]);
+            let (at, end) = (&mount, &last);
+            let readers = all().map(|transport| async move {
+                let mut reader = at.reader(transport, Place::Earliest).await;
+                until(&mut reader, "all of it", is_event(end)).await;
+                reader
+            });
+            let readers = join_all(readers).await;
+            assert_eq!(remote.reads(), 1, "40 readers");
+            sleep(Duration::from_secs(20)).await;
+            assert_eq!(remote.reads(), 1, "what waits does not ask");
+            let newest = remote.publish(event(10)).to_string();
+            let mut streams: Vec<_> =
+                readers.into_iter().filter(|r| STREAMS.contains(&r.transport())).collect();
+            join_all(streams.iter_mut().map(|reader| until(reader, "the news", is_event(&newest)))).await;
+            assert_eq!((remote.reads(), remote.feeds()), (2, 20));
+            drop(streams);
+            mount.is_left().await;
+            assert_eq!(remote.feeds(), 0);
+            remote.publish(event(11));
+            sleep(Duration::from_secs(100)).await;
+            assert_eq!(remote.reads(), 2, "nobody reads");
+        },
+    )
+    .await;
 }
 
 /// The head goes out after 2 s, then signs of life, and `$open` when it is known: with its gap, if one is owed.

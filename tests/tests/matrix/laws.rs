@@ -5,6 +5,7 @@ use std::time::Duration;
 use realtime_core::{Event, Keep, Log, SourceExt, Topic, TopicSet};
 use realtime_tests::checker::{Checker, Truth, Vacuity};
 use realtime_tests::client::{Place, Reader, Seen, Transport};
+use realtime_tests::rules::{case_async, twin_async};
 
 use crate::mount::{Knobs, Mount, Way, is_event, is_live, until};
 use crate::world::{ALL, Kind, World};
@@ -106,36 +107,73 @@ async fn what_was_lost_is_said_and_what_is_there_comes() {
 /// D-04, D-09: a cursor of another life, or of a future that never was, is a gap, and reading goes on at the oldest.
 #[tokio::test(start_paused = true)]
 async fn a_foreign_and_a_future_cursor_are_gaps() {
-    for kind in Kind::ALL {
-        for way in Way::ALL {
-            let mut world = World::new(kind, ALL);
-            let mount = Mount::new(world.source.clone(), Knobs::of(way));
-            let newest = world.publish_many(9).await;
-            let (epoch, position) = newest.split_at(16);
-            let foreign = format!("{:016x}{position}", !u64::from_str_radix(epoch, 16).unwrap());
-            let future = format!("{epoch}{}ffff", &position[..position.len() - 4]);
-            for place in [Place::After(foreign), Place::After(future)] {
-                let what = format!("{kind:?} over {way:?} from {place:?}");
-                let mut checker = world.checker();
-                checker.begin(way.transport(), &place);
-                let mut reader = mount.reader(way.transport(), place.clone()).await;
-                let seen = read(&mut reader, &mut checker, &what, is_live).await;
-                let Some(Seen::Gap(gap)) = seen.iter().find(|seen| matches!(seen, Seen::Gap(_))) else {
-                    panic!("{what}: no gap in {seen:?}")
-                };
-                assert_eq!((gap.reason.as_str(), gap.from.as_deref()), ("epoch", place.cursor()), "{what}");
-                let least = world.cursors().len();
-                let vacuity = Vacuity { min_gaps: 1, min_events: least, ..Vacuity::default() };
-                let report = world.judge(checker, vacuity, &what);
-                assert_eq!(report.events, least, "{what}: all that is retained comes");
+    case_async(
+        "D-09",
+        "a cursor of another life and one of the future are gaps, from every source over every transport",
+        async {
+            for kind in Kind::ALL {
+                for way in Way::ALL {
+                    let mut world = World::new(kind, ALL);
+                    let mount = Mount::new(world.source.clone(), Knobs::of(way));
+                    let newest = world.publish_many(9).await;
+                    let (epoch, position) = newest.split_at(16);
+                    let foreign = format!("{:016x}{position}", !u64::from_str_radix(epoch, 16).unwrap());
+                    let future = format!("{epoch}{}ffff", &position[..position.len() - 4]);
+                    for place in [Place::After(foreign), Place::After(future)] {
+                        let what = format!("{kind:?} over {way:?} from {place:?}");
+                        let mut checker = world.checker();
+                        checker.begin(way.transport(), &place);
+                        let mut reader = mount.reader(way.transport(), place.clone()).await;
+                        let seen = read(&mut reader, &mut checker, &what, is_live).await;
+                        let Some(Seen::Gap(gap)) = seen.iter().find(|seen| matches!(seen, Seen::Gap(_)))
+                        else {
+                            panic!("{what}: no gap in {seen:?}")
+                        };
+                        assert_eq!(
+                            (gap.reason.as_str(), gap.from.as_deref()),
+                            ("epoch", place.cursor()),
+                            "{what}"
+                        );
+                        let least = world.cursors().len();
+                        let vacuity = Vacuity { min_gaps: 1, min_events: least, ..Vacuity::default() };
+                        let report = world.judge(checker, vacuity, &what);
+                        assert_eq!(report.events, least, "{what}: all that is retained comes");
+                    }
+                }
             }
-        }
-    }
+        },
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cursor_of_its_own_is_no_gap() {
+    twin_async(
+        "D-09",
+        "the oldest cursor that loses nothing is resumed, from every source over every transport",
+        async {
+            for kind in Kind::ALL {
+                for way in Way::ALL {
+                    let what = format!("{kind:?} over {way:?}");
+                    let mut world = World::new(kind, ALL);
+                    let mount = Mount::new(world.source.clone(), Knobs::of(way));
+                    world.publish_many(9).await;
+                    let cursors = world.cursors();
+                    let mut reader = mount.reader(way.transport(), Place::After(cursors[0].clone())).await;
+                    let seen = until(&mut reader, &what, is_live).await;
+                    assert!(!seen.iter().any(|seen| matches!(seen, Seen::Gap(_))), "{what}: {seen:?}");
+                    assert_eq!(seen.iter().filter_map(Seen::event).count(), cursors.len() - 1, "{what}");
+                }
+            }
+        },
+    )
+    .await;
 }
 
 /// D-08: what was sent and not taken is sent again to whoever comes back with the place before it.
 #[tokio::test(start_paused = true)]
 async fn the_server_never_advances_for_the_client() {
+    case_async("D-08", "what was sent and not kept comes again from the place that is sent, from every source over every transport", async {
     for kind in Kind::ALL {
         for way in Way::ALL {
             let what = format!("{kind:?} over {way:?}");
@@ -153,11 +191,13 @@ async fn the_server_never_advances_for_the_client() {
             }
         }
     }
+}).await;
 }
 
 /// D-07: what a fresh reader of a table holds at `Live` is the whole table, and stays so, over breaks too.
 #[tokio::test(start_paused = true)]
 async fn a_table_is_whole_from_live_on() {
+    case_async("D-07", "what a reader of a table holds at `Live` is the whole table, and stays so over breaks, over every transport", async {
     for way in Way::ALL {
         let keep = Keep::latest_per_key(10);
         let log = Log::builder().keep(TopicSet::all(), keep).build();
@@ -214,6 +254,7 @@ async fn a_table_is_whole_from_live_on() {
         let vacuity = Vacuity { min_disconnects: 1, to_the_end: false, min_events: 15, ..Vacuity::default() };
         checker.finish(&truth, vacuity).unwrap_or_else(|faults| panic!("{way:?}: {faults}"));
     }
+}).await;
 }
 
 /// D-13: a reader that waits learns of the end at once, and one that comes back after it does too.

@@ -3,6 +3,7 @@
 use realtime_core::{Event, Keep, Log, SourceExt, TopicSet};
 use realtime_tests::client::{Place, Reader, Seen, Transport};
 use realtime_tests::fault::{Plan, Way};
+use realtime_tests::rules::case_async;
 use realtime_tower::{TransportStats, uplink_fn};
 
 use crate::mount::{Knobs, Mount, is_live, name, until};
@@ -75,12 +76,18 @@ async fn each_figure_counts_what_it_says_on_its_own_transport() {
 /// What is refused before a source is asked counts as no request, and takes no place.
 #[tokio::test(start_paused = true)]
 async fn a_refused_request_counts_nowhere() {
-    let mount = Mount::new(Log::new().boxed(), Knobs::default());
-    for transport in Transport::ALL {
-        let mut reader = mount.reader(transport, Place::After("rubbish".to_owned())).await;
-        let seen = until(&mut reader, "refused", |_| false).await;
-        assert!(matches!(&seen[..], [Seen::Refused { status, .. }] if status.as_u16() == 400), "{seen:?}");
-        assert_eq!(mount.stats(name(transport)), TransportStats::default(), "{transport:?}");
-    }
-    mount.is_left().await;
+    case_async("D-09", "a malformed cursor is 400 on every transport, and counts nowhere", async {
+        let mount = Mount::new(Log::new().boxed(), Knobs::default());
+        for transport in Transport::ALL {
+            let mut reader = mount.reader(transport, Place::After("rubbish".to_owned())).await;
+            let seen = until(&mut reader, "refused", |_| false).await;
+            assert!(
+                matches!(&seen[..], [Seen::Refused { status, .. }] if status.as_u16() == 400),
+                "{seen:?}"
+            );
+            assert_eq!(mount.stats(name(transport)), TransportStats::default(), "{transport:?}");
+        }
+        mount.is_left().await;
+    })
+    .await;
 }

@@ -6,6 +6,7 @@ use http::StatusCode;
 use realtime_core::{Event, Keep, Log, SourceErrorKind, SourceExt, TopicSet};
 use realtime_tests::client::{Place, Seen, Transport};
 use realtime_tests::remote::{Failure, Manners, Remote};
+use realtime_tests::rules::case_async;
 use realtime_tower::{Inbound, Slow, UplinkError, uplink_fn};
 
 use crate::mount::{Knobs, Mount, eventually, is_live, until};
@@ -96,53 +97,65 @@ async fn a_mount_that_is_full_sends_away_without_costing_a_place() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reader_that_fell_behind_skips_or_is_disconnected_as_the_mount_says() {
-    for (slow, transport) in [
-        (Slow::Skip, Transport::Sse),
-        (Slow::Skip, Transport::WebSocket),
-        (Slow::Disconnect, Transport::Sse),
-        (Slow::Disconnect, Transport::WebSocket),
-    ] {
-        let what = format!("{slow:?} over {transport:?}");
-        let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(4)).build();
-        let mut knobs = Knobs::default().config(|config| config.slow = slow);
-        knobs.buffer_bytes = Some(256);
-        let mount = Mount::new(log.clone().boxed(), knobs);
-        let mut reader = mount.reader(transport, Place::Live).await;
-        until(&mut reader, &what, is_live).await;
-        // More than all buffers between hold, while the reader does not read; the log keeps four.
-        let mut newest = String::new();
-        for n in 0..2_000 {
-            newest = log.publish(Event::text("tick", format!("{n:0>1000}")).unwrap()).unwrap().to_string();
-            tokio::task::yield_now().await;
-        }
-        let seen = until(&mut reader, &what, |seen| {
-            matches!(seen, Seen::Close { .. } | Seen::End { .. })
-                || seen.event().is_some_and(|event| event.id.as_deref() == Some(&newest))
-        })
-        .await;
-        let gaps =
-            seen.iter().filter(|seen| matches!(seen, Seen::Gap(gap) if gap.reason == "overflow")).count();
-        match slow {
-            Slow::Skip => assert!(gaps > 0 && last(&seen).event().is_some(), "{what}: {:?}", last(&seen)),
-            Slow::Disconnect => {
-                assert!(
-                    matches!(last(&seen), Seen::End { reason, .. } if reason == "slow"),
-                    "{what}: {:?}",
-                    last(&seen)
-                );
-                assert_eq!(gaps, 0, "{what}");
-                // It comes back and is told of what it missed.
-                let place = reader.place().clone();
-                let mut again = mount.reader(transport, place).await;
-                let seen = until(&mut again, &what, is_live).await;
-                assert!(
-                    seen.iter().any(|seen| matches!(seen, Seen::Gap(gap) if gap.reason == "trimmed")),
-                    "{what}"
-                );
-                assert_eq!(mount.stats(crate::mount::name(transport)).evictions, 1, "{what}");
+    case_async(
+        "D-10",
+        "a reader that fell behind is told of the gap or disconnected with its cursor, as its mount says",
+        async {
+            for (slow, transport) in [
+                (Slow::Skip, Transport::Sse),
+                (Slow::Skip, Transport::WebSocket),
+                (Slow::Disconnect, Transport::Sse),
+                (Slow::Disconnect, Transport::WebSocket),
+            ] {
+                let what = format!("{slow:?} over {transport:?}");
+                let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(4)).build();
+                let mut knobs = Knobs::default().config(|config| config.slow = slow);
+                knobs.buffer_bytes = Some(256);
+                let mount = Mount::new(log.clone().boxed(), knobs);
+                let mut reader = mount.reader(transport, Place::Live).await;
+                until(&mut reader, &what, is_live).await;
+                // More than all buffers between hold, while the reader does not read; the log keeps four.
+                let mut newest = String::new();
+                for n in 0..2_000 {
+                    newest =
+                        log.publish(Event::text("tick", format!("{n:0>1000}")).unwrap()).unwrap().to_string();
+                    tokio::task::yield_now().await;
+                }
+                let seen = until(&mut reader, &what, |seen| {
+                    matches!(seen, Seen::Close { .. } | Seen::End { .. })
+                        || seen.event().is_some_and(|event| event.id.as_deref() == Some(&newest))
+                })
+                .await;
+                let gaps = seen
+                    .iter()
+                    .filter(|seen| matches!(seen, Seen::Gap(gap) if gap.reason == "overflow"))
+                    .count();
+                match slow {
+                    Slow::Skip => {
+                        assert!(gaps > 0 && last(&seen).event().is_some(), "{what}: {:?}", last(&seen))
+                    }
+                    Slow::Disconnect => {
+                        assert!(
+                            matches!(last(&seen), Seen::End { reason, .. } if reason == "slow"),
+                            "{what}: {:?}",
+                            last(&seen)
+                        );
+                        assert_eq!(gaps, 0, "{what}");
+                        // It comes back and is told of what it missed.
+                        let place = reader.place().clone();
+                        let mut again = mount.reader(transport, place).await;
+                        let seen = until(&mut again, &what, is_live).await;
+                        assert!(
+                            seen.iter().any(|seen| matches!(seen, Seen::Gap(gap) if gap.reason == "trimmed")),
+                            "{what}"
+                        );
+                        assert_eq!(mount.stats(crate::mount::name(transport)).evictions, 1, "{what}");
+                    }
+                }
             }
-        }
-    }
+        },
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
