@@ -178,7 +178,7 @@ impl<T: Transports> Endpoint<T> {
             self.refuse_upgrade(parts)?;
         }
         if *method == Method::POST && takes_messages {
-            self.check_origin(parts).map_err(|_| refused_origin())?;
+            self.check_origin(parts).map_err(refused_origin)?;
             let announced = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
                 kind: Box::new(Kind::Send(announced)),
@@ -208,7 +208,7 @@ impl<T: Transports> Endpoint<T> {
         let begin = begin.map_err(|detail| reject::problem(StatusCode::BAD_REQUEST, detail))?;
         let claim = Claim::new(begin.claimed, &parts.extensions);
         if self.transports.is_guarded(transport) {
-            self.check_origin(parts).map_err(|_| refused_origin())?;
+            self.check_origin(parts).map_err(refused_origin)?;
         }
         self.transports.check(transport, &ask)?;
         let session = session(parts)?;
@@ -385,11 +385,8 @@ pub(crate) fn is_at_end(opened: &Opened) -> bool {
     opened.at_end && opened.gap.is_none()
 }
 
-fn refused_origin() -> Response<Body> {
-    reject::problem(
-        StatusCode::FORBIDDEN,
-        "pages of this origin may not do this: the server allows its own, and those that Origins::allow names",
-    )
+fn refused_origin(refused: Refused) -> Response<Body> {
+    reject::problem(StatusCode::FORBIDDEN, refused.detail())
 }
 
 fn finished(mut response: Response<Body>) -> Response<Body> {

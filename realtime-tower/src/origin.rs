@@ -66,20 +66,20 @@ impl Origins {
         let mut origins = parts.headers.get_all(ORIGIN).iter();
         let (origin, second) = (origins.next(), origins.next());
         if second.is_some() {
-            return Err(Refused);
+            return Err(Refused::Page);
         }
         let Some(origin) = origin else {
             // No browser leaves it out where it matters; a cookie without it is somebody else's, and so is a request
             // that a browser says is from another site.
             if is_from_elsewhere(&parts.headers) {
-                return Err(Refused);
+                return Err(Refused::Page);
             }
             if parts.headers.contains_key(http::header::COOKIE) {
                 tracing::warn!(
                     "refused a cookie without an Origin; a client that is no browser is to send this server's own as \
                      its Origin, or no cookie"
                 );
-                return Err(Refused);
+                return Err(Refused::Cookie);
             }
             return Ok(());
         };
@@ -90,7 +90,7 @@ impl Origins {
             origin = %shown(origin),
             "refused a page of another origin; to let it in: Origins::allow with this origin"
         );
-        Err(Refused)
+        Err(Refused::Page)
     }
 
     fn is_allowed(&self, origin: &str, parts: &Parts, proxies: &Proxies) -> bool {
@@ -144,9 +144,28 @@ fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     headers.get_all(SITE).iter().any(|site| !matches!(site.as_bytes(), b"same-origin" | b"none"))
 }
 
-/// The page may not.
+/// Who may not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Refused;
+pub(crate) enum Refused {
+    /// A page of another origin.
+    Page,
+    /// Whoever sends a cookie and does not say from where.
+    Cookie,
+}
+
+impl Refused {
+    /// What a client is told.
+    pub(crate) fn detail(self) -> &'static str {
+        match self {
+            Self::Page => {
+                "pages of this origin may not do this: the server allows its own, and those that Origins::allow names"
+            }
+            Self::Cookie => {
+                "a cookie without an Origin may be sent on by any page: send this server's own as Origin, or no cookie"
+            }
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -241,6 +260,16 @@ mod tests {
         assert!(!check(&strict, &[("cookie", "session=1")]));
         let same = ("origin", "http://a.example:8080");
         assert!(!check(&strict, &[same, same]));
+    }
+
+    #[test]
+    fn whoever_sends_a_cookie_alone_is_told_what_to_send() {
+        let refused = |name, value| {
+            let request = Request::get("/events").header("host", "a.example").header(name, value);
+            Origins::default().check(&request.body(()).unwrap().into_parts().0, &Proxies::default())
+        };
+        assert_eq!(refused("cookie", "session=1"), Err(Refused::Cookie));
+        assert_eq!(refused("origin", "http://b.example"), Err(Refused::Page));
     }
 
     #[test]
