@@ -249,7 +249,7 @@ async fn no_secret_is_written_to_a_log() {
             "refused a request for another host",
             "the host tells none",
             "the host gives no upgrade",
-            "a route without a mount",
+            "this route has no mount",
             "an application's own line",
         ] {
             assert!(ours.iter().any(|line| line.contains(said)), "{said:?} was not said: vacuous");
