@@ -1,5 +1,6 @@
 // One attempt to read over one transport: what a transport needs, and the watchdog that ends it.
 
+import { TIMER_MS_MAX } from './backoff.js';
 import { RealtimeError, foreign } from './errors.js';
 import { request } from './request.js';
 
@@ -50,6 +51,8 @@ export function connect(settings, about, offset, hear) {
     signal,
     /** When `$open` came; 0 before. */
     openedAt: 0,
+    /** Events that came over it and were told. */
+    told: 0,
     /** Whether the other side has said anything at all. */
     isAnswered: false,
     /** What `$end` said. */
@@ -61,8 +64,16 @@ export function connect(settings, about, offset, hear) {
     /** @param {Message} message */
     take(message) {
       if (signal.aborted) return;
-      if (message.event === '$open') beat_ms = message.data.heartbeatMs || beat_ms;
-      hear(self, message);
+      try {
+        if (message.event === '$open') {
+          const { heartbeatMs } = message.data;
+          if (heartbeatMs > 0) beat_ms = heartbeatMs;
+          self.alive();
+        }
+        hear(self, message);
+      } catch (caught) {
+        throw caught instanceof RealtimeError ? caught : foreign('an envelope', JSON.stringify(message));
+      }
     },
 
     /** There was a byte: the next is due within so many heartbeats, and `more_ms`. */
@@ -90,6 +101,7 @@ export function connect(settings, about, offset, hear) {
   function expect(ms) {
     clearTimeout(watch);
     if (signal.aborted) return;
+    ms = Math.min(ms, TIMER_MS_MAX);
     due = Date.now() + ms;
     watch = setTimeout(() => self.drop(new RealtimeError('silent', `not a byte in ${ms} ms`)), ms);
   }
@@ -111,5 +123,10 @@ export function parse(text, expected) {
 
 /** What a message carries. @param {Message} message */
 export function payload({ encoding, data }) {
-  return encoding === 'base64' ? Uint8Array.from(atob(data), (char) => char.charCodeAt(0)) : data;
+  if (encoding !== 'base64') return data;
+  try {
+    return Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
+  } catch {
+    throw foreign('base64', data);
+  }
 }

@@ -48,7 +48,7 @@ export class Realtime extends EventTarget {
   /**
    * @param {Where} url of the mount, or a function that is asked for it on every attempt
    * @param {Options} [options]
-   * @throws {TypeError} naming the option that is wrong
+   * @throws {TypeError} naming the option that is wrong, and what it takes
    */
   constructor(url, options) {
     super();
@@ -100,7 +100,9 @@ export class Realtime extends EventTarget {
    */
   switch(transport) {
     const { transports } = this.#reader.settings;
-    if (!transports.includes(transport)) throw new TypeError(`option transport is wrong`);
+    if (!transports.includes(transport)) {
+      throw new TypeError(`switch takes one of ${transports.join(', ')}: see the option transports`);
+    }
     this.#reader.switch(transport);
   }
 
@@ -110,7 +112,7 @@ export class Realtime extends EventTarget {
    * @param {SendOptions} [options]
    * @returns {Promise<any>} rejects with a `RealtimeError`
    */
-  send(data, options) {
+  send(data, options = {}) {
     return this.#uplink.send(data, options);
   }
 
@@ -133,7 +135,7 @@ export class Realtime extends EventTarget {
     const buffer = {
       isFull: false,
       push: (/** @type {RealtimeEvent | GapEvent} */ event) => {
-        buffer.isFull ||= events.push(event) >= bufferMax;
+        if (events.push(event) >= bufferMax) buffer.isFull = true;
         wake();
       },
     };

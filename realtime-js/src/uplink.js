@@ -26,6 +26,8 @@ import { refusal, request } from './request.js';
  * @property {(error: unknown) => void} reject
  */
 
+const TAKES = "send takes the options event and signal, as in send(data, { event: 'hello' })";
+
 /**
  * @param {Settings} settings
  * @param {{ state: string, link?: Link }} reader
@@ -39,9 +41,11 @@ export function uplink(settings, reader) {
   let refs = 0;
 
   /**
-   * @param {unknown} data @param {SendOptions} [options] @returns {Promise<any>}
+   * @param {unknown} data @param {SendOptions} options @returns {Promise<any>}
    */
-  async function send(data, { event = 'message', signal } = {}) {
+  async function send(data, options) {
+    const { event = 'message', signal, ...others } = Object(options);
+    if (Object(options) !== options || Object.keys(others)[0]) throw new TypeError(TAKES);
     const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
     if (body === undefined) throw new TypeError('data must turn into JSON');
     if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event must be a printable name without $');
@@ -94,7 +98,7 @@ export function uplink(settings, reader) {
       forget();
       if (!reply) reject(unanswered());
       else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
-      else resolve(payload(reply));
+      else resolve(Promise.resolve(reply).then(payload));
     });
     send?.(`{"ref":"${ref}","event":${JSON.stringify(event)},"data":${body}}`);
   }
@@ -108,7 +112,7 @@ export function uplink(settings, reader) {
       try {
         const query = { event: event === 'message' ? '' : event };
         const response = await request(settings, { transport: 'post', unauthorized }, query, init);
-        if (!response.ok) throw await refused(response);
+        if (!response.ok) throw await refusal(response, 'refused');
         return resolve(await reply(response));
       } catch (caught) {
         const { kind, status, retryMs } = /** @type {RealtimeError} */ (caught);
@@ -139,15 +143,6 @@ async function reply(response) {
  * @param {number} status @param {number} [retryMs]
  */
 const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[234]/.test(String(status)));
-
-/** With the server's own words, where it has some. @param {Response} response */
-async function refused(response) {
-  const error = refusal(response.status, response.headers);
-  const said = await response.json().catch(() => {});
-  error.message = said?.title ?? error.message;
-  if (error.kind === 'away') error.kind = 'refused';
-  return error;
-}
 
 /** A random UUID; where the context is not secure there is none, and as many random bits in other letters do as well. */
 const uuid = () => crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join('-');
