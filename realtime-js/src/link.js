@@ -61,13 +61,14 @@ export function connect(settings, about, offset, hear) {
     send: /** @type {((text: string) => void) | undefined} */ (undefined),
     /** Who waits for a reply, by `ref`; called with nothing when it is lost. @type {Map<string, (reply?: Message) => void>} */
     replies: new Map(),
-    /** @param {Message} message */
+    /** A reply is for who asked, even when it is let go of. @param {Message} message */
     take(message) {
-      if (signal.aborted) return;
+      const { event, ref, data } = message;
       try {
-        if (message.event === '$open') {
-          const { heartbeatMs } = message.data;
-          if (heartbeatMs > 0) beat_ms = heartbeatMs;
+        if (event === '$reply') return self.replies.get(ref)?.(message);
+        if (signal.aborted) return;
+        if (event === '$open') {
+          if (data.heartbeatMs > 0) beat_ms = data.heartbeatMs;
           self.alive();
         }
         hear(self, message);
@@ -123,10 +124,5 @@ export function parse(text, expected) {
 
 /** What a message carries. @param {Message} message */
 export function payload({ encoding, data }) {
-  if (encoding !== 'base64') return data;
-  try {
-    return Uint8Array.from(atob(data), (char) => char.charCodeAt(0));
-  } catch {
-    throw foreign('base64', data);
-  }
+  return encoding === 'base64' ? Uint8Array.from(atob(data), (char) => char.charCodeAt(0)) : data;
 }

@@ -52,18 +52,18 @@ const CHECKS = {
     (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
   ],
   start: [
-    "a string: '-1', 'now', 'last-N' with N to 10000, or a cursor",
+    "a string: '-1', 'now', 'last-N' or a cursor",
     (start) => start.trim() && /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
   ],
-  headers: ['what Headers takes, or a function', (headers) => isFunction(headers) || new Headers(headers)],
-  protocols: ['a list, or a function', (list) => isFunction(list) || Array.isArray(list)],
+  headers: ['headers or a function', (headers) => isFunction(headers) || new Headers(headers)],
+  protocols: ['a list or a function', (list) => isFunction(list) || Array.isArray(list)],
   credentials: ['omit, same-origin or include', (word) => /^(omit|same-origin|include)$/.test(word)],
   signal: ['an AbortSignal', (signal) => signal.addEventListener],
   fetch: ['a function', isFunction],
   WebSocket: ['a class', isFunction],
   url: [
-    'a URL of http or https (for WebSocket, too; whole, unless in a page), or a function',
-    (url) => isFunction(url) || /^http/.test(new URL(url, base()).href),
+    'an http(s) URL (whole, unless in a page) or a function',
+    (url) => isFunction(url) || /^http/.test(new URL(url, base()).protocol),
   ],
 };
 
@@ -112,6 +112,6 @@ export function settings(url, options) {
   if (!isFunction(url)) all.url = new URL(all.url, base()).href;
   // Node 20 has no WebSocket of its own.
   all.transports = all.transports.filter((/** @type {Transport} */ name) => name !== 'websocket' || all.WebSocket);
-  if (!all.transports.length) throw new TypeError('option WebSocket is missing: there is none here');
+  if (!all.transports.length) throw new TypeError('option WebSocket is missing: it takes a class');
   return /** @type {Settings} */ (all);
 }

@@ -192,8 +192,7 @@ export function reader(settings, emit, isFull) {
     // A control may have none.
     if (id ? typeof id !== 'string' : !isControl) throw foreign('an id', id);
     if (isControl) control(link, event, message);
-    else if (link.openedAt) news(link, event, message);
-    else throw foreign('$open first', event);
+    else news(link, event, message);
     // Somebody is behind: what follows is read again, from here.
     if (isFull()) link.drop();
   }
@@ -226,11 +225,11 @@ export function reader(settings, emit, isFull) {
 
   /** @param {Link} link @param {string} event @param {Message} message */
   function news(link, event, message) {
-    const id = /** @type {string} */ (message.id);
+    if (!link.openedAt) throw foreign('$open first', event);
+    const { id = '', topic, key } = message;
     // Behind a `-` is the mount's tag: another key, another tag, the same event.
     const [place] = id.split('-');
     if (place <= seen) return tell('duplicate', { lastEventId: id });
-    const { topic, key } = message;
     const told = new MessageEvent(event, { data: payload(message), lastEventId: id });
     seen = place;
     self.place = link.offset = id;

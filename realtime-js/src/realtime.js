@@ -3,6 +3,7 @@
 import { RealtimeError } from './errors.js';
 import { settings } from './options.js';
 import { reader } from './reader.js';
+import { isFunction } from './request.js';
 import { uplink } from './uplink.js';
 
 /** @import { Options, Transport, Where } from './options.js' */
@@ -72,12 +73,12 @@ export class Realtime extends EventTarget {
   /** The URL; empty where it is a function. */
   get url() {
     const { url } = this.#reader.settings;
-    return typeof url === 'string' ? url : '';
+    return isFunction(url) ? '' : /** @type {string} */ (url);
   }
 
   /** As an EventSource has it: 0 connecting or waiting, 1 open, 2 closed. */
   get readyState() {
-    return this.state === 'open' ? 1 : this.state === 'closed' ? 2 : 0;
+    return { connecting: 0, waiting: 0, open: 1, closed: 2 }[this.state];
   }
 
   get state() {
@@ -101,7 +102,7 @@ export class Realtime extends EventTarget {
   switch(transport) {
     const { transports } = this.#reader.settings;
     if (!transports.includes(transport)) {
-      throw new TypeError(`switch takes one of ${transports.join(', ')}: see the option transports`);
+      throw new TypeError(`switch takes one of ${transports.join(', ')}`);
     }
     this.#reader.switch(transport);
   }

@@ -26,8 +26,6 @@ import { refusal, request } from './request.js';
  * @property {(error: unknown) => void} reject
  */
 
-const TAKES = "send takes the options event and signal, as in send(data, { event: 'hello' })";
-
 /**
  * @param {Settings} settings
  * @param {{ state: string, link?: Link }} reader
@@ -44,8 +42,8 @@ export function uplink(settings, reader) {
    * @param {unknown} data @param {SendOptions} options @returns {Promise<any>}
    */
   async function send(data, options) {
-    const { event = 'message', signal, ...others } = Object(options);
-    if (Object(options) !== options || Object.keys(others)[0]) throw new TypeError(TAKES);
+    const { event = 'message', signal, ...others } = options;
+    if (typeof options !== 'object' || Object.keys(others)[0]) throw new TypeError('send takes (data, { event, signal })');
     const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
     if (body === undefined) throw new TypeError('data must turn into JSON');
     if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event must be a printable name without $');
@@ -95,10 +93,10 @@ export function uplink(settings, reader) {
     const forget = () => replies.delete(ref);
     settled.addEventListener('abort', forget);
     replies.set(ref, (reply) => {
-      forget();
       if (!reply) reject(unanswered());
       else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
-      else resolve(Promise.resolve(reply).then(payload));
+      else resolve(payload(reply));
+      forget();
     });
     send?.(`{"ref":"${ref}","event":${JSON.stringify(event)},"data":${body}}`);
   }
@@ -110,8 +108,7 @@ export function uplink(settings, reader) {
     let unauthorized = false;
     for (let tries = 0; !settled.aborted; tries++) {
       try {
-        const query = { event: event === 'message' ? '' : event };
-        const response = await request(settings, { transport: 'post', unauthorized }, query, init);
+        const response = await request(settings, { transport: 'post', unauthorized }, { event }, init);
         if (!response.ok) throw await refusal(response, 'refused');
         return resolve(await reply(response));
       } catch (caught) {

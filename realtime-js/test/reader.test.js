@@ -432,7 +432,7 @@ describe('which transport', () => {
     ['an event without an id', () => withSse((sse) => (sse.say(open(0)), sse.write('data: {"data":1}\n\n'))), 'expected an id, got undefined'],
     ['an event with an empty id', () => withSse((sse) => (sse.say(open(0)), sse.write('data: {"id":"","data":1}\n\n'))), 'expected an id, got '],
     ['an id that is no text', () => withSse((sse) => (sse.say(open(0)), sse.write('data: {"id":{"trim":1},"data":1}\n\n'))), 'expected an id, got [object Object]'],
-    ['bytes that are none', () => withSse((sse) => sse.say(open(0), { ...event(1), encoding: 'base64', data: '***' })), 'expected base64, got ***'],
+    ['bytes that are none', () => withSse((sse) => sse.say(open(0), { ...event(1), encoding: 'base64', data: '***' })), /^expected an envelope, got .*tick/],
     ['a control that is no JSON', () => withSse((sse) => sse.write('event: $open\ndata: {\n\n')), 'expected an envelope, got {'],
     ['a status', () => status(406), 'the server answered 406'],
   ])('%s is no wire: the error says what was expected, then the next is tried', async (_, answer, message) => {
@@ -441,7 +441,7 @@ describe('which transport', () => {
     const { rt, said } = reader({ transports: ['sse', 'poll'], fetch });
     rt.addEventListener('error', (event) => (error = event.error));
     await settle();
-    expect(error.message).toBe(message);
+    expect(error.message).toMatch(message);
     expect(said.at(-1)).toBe('connecting poll');
   });
 
@@ -678,17 +678,15 @@ describe('polls', () => {
   test('a page without an end is let go of', async () => {
     vi.useRealTimers();
     let sent = 0;
-    let isCancelled = false;
     const piece = new Uint8Array(1 << 20).fill(0x20);
     const body = new ReadableStream({
       pull: (to) => void (to.enqueue(piece), (sent += piece.length), sent > 2 ** 28 && to.close()),
-      cancel: () => void (isCancelled = true),
     });
-    const { fetch } = net(() => new Response(body));
+    const { fetch, requests } = net(() => new Response(body));
     const { said } = reader({ transports: ['poll'], fetch });
     await vi.waitFor(() => expect(said).toContain('error: foreign'), { timeout: 20_000 });
     expect(sent).toBeLessThan(2 ** 27);
-    expect(isCancelled).toBe(true);
+    expect(requests[0].signal.aborted).toBe(true);
   }, 30_000);
 
   test('a page that comes slowly is not taken for silence', async () => {
