@@ -63,8 +63,8 @@ export function connect(settings, about, offset, hear) {
     replies: new Map(),
     /** A reply is for who asked, even when it is let go of. @param {Message} message */
     take(message) {
-      const { event, ref, data } = message;
       try {
+        const { event, ref, data } = message;
         if (event === '$reply') return self.replies.get(ref)?.(message);
         if (signal.aborted) return;
         if (event === '$open') {

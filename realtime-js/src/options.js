@@ -45,7 +45,9 @@ export const TRANSPORTS = ['websocket', 'sse', 'long-poll', 'poll'];
 /** A place to begin that is no cursor. @param {string} start */
 export const isReserved = (start) => /^(|-1|now|last-\d+)$/.test(start);
 
-/** What an option takes, in words and as a check, where it is no number. @type {Record<string, [string, (value: any) => unknown]>} */
+/** @typedef {[string, (value: any) => unknown]} Takes what an option takes, in words and as a check */
+
+/** @type {Record<string, Takes>} */
 const CHECKS = {
   transports: [
     `a list of ${TRANSPORTS.join(', ')}`,
@@ -67,7 +69,7 @@ const CHECKS = {
   ],
 };
 
-/** What every other option takes: what a timer can have. @type {[string, (value: any) => unknown]} */
+/** Every other option: what a timer can have. @type {Takes} */
 const NUMBER = [
   'a number above 0 and below 2^31',
   (value) => Number.isFinite(value) && value > 0 && value <= TIMER_MS_MAX,

@@ -43,7 +43,9 @@ export function uplink(settings, reader) {
    */
   async function send(data, options) {
     const { event = 'message', signal, ...others } = options;
-    if (typeof options !== 'object' || Object.keys(others)[0]) throw new TypeError('send takes (data, { event, signal })');
+    if (typeof options !== 'object' || Object.keys(others)[0]) {
+      throw new TypeError('send takes (data, { event, signal })');
+    }
     const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
     if (body === undefined) throw new TypeError('data must turn into JSON');
     if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event must be a printable name without $');

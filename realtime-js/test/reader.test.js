@@ -675,6 +675,13 @@ describe('polls', () => {
     expect([rt.lastEventId, said.includes('error: foreign')]).toEqual(['', true]);
   });
 
+  test.each([[[null]], [[7]], [{ map: 1 }], [7]])('events of %j are no page', async (events) => {
+    const { fetch } = net(() => json(page(events, 1)));
+    const { said } = reader({ transports: ['poll'], fetch });
+    await settle();
+    expect(said.filter((word) => /^error/.test(word))).toEqual(['error: foreign']);
+  });
+
   test('a page without an end is let go of', async () => {
     vi.useRealTimers();
     let sent = 0;
