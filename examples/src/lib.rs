@@ -1,4 +1,4 @@
-//! What the example apps share: where they listen, when they stop, who came with a token, and a clock that ticks into a
+//! What the example apps share: where they listen, for which hosts, when they stop, who came with a token, and a clock that ticks into a
 //! log.
 
 mod tokens;
@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use realtime_core::{Event, Log};
+use realtime_tower::Hosts;
 use tokio::net::TcpListener;
 
 pub use tokens::Tokens;
@@ -31,6 +32,16 @@ pub async fn listen(path: &str) -> io::Result<TcpListener> {
     // Port 0 is any free one: print which.
     writeln!(io::stdout(), "http://{}{path}", listener.local_addr()?)?;
     Ok(listener)
+}
+
+/// The hosts that an app on loopback answers for: this machine, and those that `HOSTS` names (`HOSTS=app.example,b.example`), where a
+/// proxy in front of it passes a public name on.
+///
+/// # Panics
+/// `HOSTS` has something that is no host.
+pub fn hosts() -> Hosts {
+    let named = std::env::var("HOSTS").unwrap_or_default();
+    named.split(',').map(str::trim).filter(|host| !host.is_empty()).fold(Hosts::loopback(), Hosts::allow)
 }
 
 /// Waits for what asks a process to stop: Ctrl-C, and on Unix `SIGTERM`, which service managers and containers send.

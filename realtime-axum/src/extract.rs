@@ -4,11 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{FromRef, FromRequest, Request};
+use axum::extract::{FromRef, FromRequest, MatchedPath, Request};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use realtime_core::Source;
-use realtime_tower::{Admitted, All, Endpoint, NoUplink, Transports};
+use realtime_tower::{Admitted, All, Endpoint, NoUplink, Session, Transports};
 
 use crate::mount::Mount;
 use crate::reply::Serve;
@@ -43,6 +43,37 @@ pub struct Realtime<T = All> {
 }
 
 impl<T: Transports> Realtime<T> {
+    /// Ends the answer when the session ends: a stream with `$end` (`expired`) and 4401, its place kept. For who knows the user by
+    /// the handler's own extractors; of several sessions, one that a layer has put in among them, the first to end counts.
+    /// See [`Session`].
+    ///
+    /// ```
+    /// use std::time::{Duration, SystemTime};
+    /// use axum::{extract::State, response::Response};
+    /// use realtime_axum::{Realtime, Session};
+    /// use realtime_core::Log;
+    /// # #[derive(Clone, Copy)] struct Claims { exp: u64 }
+    /// # impl<S: Send + Sync> axum::extract::FromRequestParts<S> for Claims {
+    /// #     type Rejection = axum::http::StatusCode;
+    /// #     async fn from_request_parts(_: &mut axum::http::request::Parts, _: &S) -> Result<Self, Self::Rejection> {
+    /// #         Ok(Self { exp: 0 })
+    /// #     }
+    /// # }
+    ///
+    /// async fn events(claims: Claims, State(log): State<Log>, rt: Realtime) -> Response {
+    ///     let ends = SystemTime::UNIX_EPOCH + Duration::from_secs(claims.exp);
+    ///     let left = ends.duration_since(SystemTime::now()).unwrap_or_default();
+    ///     rt.session(Session::expires_in(left)).serve(log).await
+    /// }
+    /// let app: axum::Router = axum::Router::new().route("/", realtime_axum::route(events)).with_state(Log::new());
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    pub fn session(mut self, session: Session) -> Self {
+        self.admitted.add_session(session);
+        self
+    }
+
     /// Answers from a source, by the transport that was asked for. The status is known only after looking: await it.
     pub fn serve<S: Source>(self, source: S) -> Serve<T, S, NoUplink> {
         Serve::new(self.endpoint, self.admitted, self.body, source)
@@ -66,7 +97,9 @@ impl<T: Transports, S: Send + Sync> FromRequest<S> for Realtime<T> {
         match admitted {
             Some((endpoint, admitted)) => Ok(Self { endpoint, admitted, body }),
             None => {
-                tracing::error!(path = parts.uri.path(), "{NO_MOUNT}");
+                // The route and not the path: in a path may stand a token.
+                let route = parts.extensions.get::<MatchedPath>().map(MatchedPath::as_str);
+                tracing::error!(route, "{NO_MOUNT}");
                 Err((StatusCode::INTERNAL_SERVER_ERROR, NO_MOUNT).into_response())
             }
         }

@@ -24,6 +24,7 @@
 //! |---|---|
 //! | give everybody the same source | [`source`] |
 //! | choose the source in a handler, behind one's own extractors | [`route`] and [`Realtime`] |
+//! | end a stream when its token ends | [`Realtime::session`] |
 //! | hear what clients send | [`Serve::on_message`] |
 //! | evict peers that read nothing, stop gracefully | [`serve()`] |
 //! | set knobs and limits, drain, read figures | [`mount`], [`Mount`], [`realtime_tower::Handle`] |
@@ -44,9 +45,9 @@ pub use extract::{FromMount, Realtime};
 pub use mount::{Mount, MountBuilder, mount};
 /// What a service names of [`realtime_tower`], so that it needs no line of its own.
 pub use realtime_tower::{
-    Config, Drained, Handle, Inbound, IntoReply, LongPollConfig, LongPollTransport, OnceConfig, Origins,
-    PageLimits, PollConfig, PollTransport, Principal, Reply, Slow, SseConfig, SseTransport, Stats,
-    TransportStats, Uplink, UplinkError, WebSocketConfig, WebSocketTransport,
+    Config, Drained, Handle, Hosts, Inbound, IntoReply, LongPollConfig, LongPollTransport, OnceConfig,
+    Origins, PageLimits, PollConfig, PollTransport, Principal, Proxies, Reply, Revoke, Session, Slow,
+    SseConfig, SseTransport, Stats, TransportStats, Uplink, UplinkError, WebSocketConfig, WebSocketTransport,
 };
 pub use reply::{Serve, ServeFuture};
 pub use route::{route, source};

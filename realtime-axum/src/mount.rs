@@ -7,8 +7,8 @@ use axum::handler::Handler;
 use axum::routing::MethodRouter;
 use realtime_core::{Source, Start};
 use realtime_tower::{
-    All, Builder, Config, CursorKeys, Endpoint, Handle, NoSource, NoUplink, OnceConfig, Origins, Slow,
-    Transports,
+    All, Builder, Config, CursorKeys, Endpoint, Handle, Hosts, NoSource, NoUplink, OnceConfig, Origins,
+    Proxies, Slow, Transports,
 };
 
 use crate::route;
@@ -119,6 +119,18 @@ impl<T> MountBuilder<T> {
     #[must_use]
     pub fn origins(self, origins: Origins) -> Self {
         Self(self.0.origins(origins))
+    }
+
+    /// Which hosts a request may be addressed to; see [`Config::hosts`].
+    #[must_use]
+    pub fn hosts(self, hosts: Hosts) -> Self {
+        Self(self.0.hosts(hosts))
+    }
+
+    /// Whose word about a client is believed; see [`Config::proxies`].
+    #[must_use]
+    pub fn proxies(self, proxies: Proxies) -> Self {
+        Self(self.0.proxies(proxies))
     }
 
     /// How much is remembered of messages with an `Idempotency-Key`; see [`Config::once`].

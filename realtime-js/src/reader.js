@@ -83,7 +83,9 @@ export function reader(settings, emit, isFull) {
     /** What is done at once when the network is back or somebody looks; not before a time that the server has named. */
     wake() {
       self.link?.look();
-      if (!isPatient && !isFull()) nap.abort();
+      if (isPatient || isFull()) return;
+      tries = 0;
+      nap.abort();
     },
 
     /** Goes on over another transport, from the same place. @param {Transport} transport */

@@ -306,6 +306,21 @@ describe('coming back', () => {
     }
   });
 
+  test('begins with short waits again when it is roused: what failed while offline says nothing of the server', async () => {
+    const page = new EventTarget();
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page));
+    const { fetch, requests } = net(unreachable);
+    reader({ transports: ['poll'], fetch });
+    await pass(200_000);
+    page.dispatchEvent(new Event('online'));
+    await settle();
+    const { length } = requests;
+    await pass(2_499);
+    expect(requests.length).toBe(length);
+    await pass(1);
+    expect(requests.length).toBe(length + 1);
+  });
+
   test('waits where it was roused while all was well: whoever reads is not to come back at one moment', async () => {
     const page = new EventTarget();
     vi.stubGlobal('addEventListener', page.addEventListener.bind(page));

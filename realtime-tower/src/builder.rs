@@ -8,9 +8,11 @@ use realtime_core::{Source, Start};
 use crate::config::{Config, Slow};
 use crate::endpoint::Endpoint;
 use crate::handle::Handle;
+use crate::hosts::Hosts;
 use crate::layer::RealtimeLayer;
 use crate::once::OnceConfig;
 use crate::origin::Origins;
+use crate::proxies::Proxies;
 use crate::service::{Inner, Realtime};
 use crate::signed::CursorKeys;
 use crate::source::{Fixed, MakeSource};
@@ -108,6 +110,20 @@ impl<T, M, U> Builder<T, M, U> {
     #[must_use]
     pub fn origins(mut self, origins: Origins) -> Self {
         self.config.origins = origins;
+        self
+    }
+
+    /// Which hosts a request may be addressed to; see [`Config::hosts`].
+    #[must_use]
+    pub fn hosts(mut self, hosts: Hosts) -> Self {
+        self.config.hosts = hosts;
+        self
+    }
+
+    /// Whose word about a client is believed; see [`Config::proxies`].
+    #[must_use]
+    pub fn proxies(mut self, proxies: Proxies) -> Self {
+        self.config.proxies = proxies;
         self
     }
 

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use realtime_core::Start;
 
+use crate::hosts::Hosts;
 use crate::once::OnceConfig;
 use crate::origin::Origins;
+use crate::proxies::Proxies;
 use crate::signed::CursorKeys;
 
 /// What holds for a whole mount, whatever the transport.
@@ -24,9 +26,21 @@ pub struct Config {
     pub slow: Slow,
     /// Which pages may open a WebSocket or send. Default: those of the same origin.
     pub origins: Origins,
+    /// Which hosts a request may be addressed to. Default: any, as behind a reverse proxy; what listens on loopback should
+    /// name its own, see [`Hosts`].
+    pub hosts: Hosts,
+    /// Whose `X-Forwarded-For` and `X-Forwarded-Host` are believed. Default: nobody's.
+    pub proxies: Proxies,
     /// Readers at once over all transports, waiting polls among them; more are told to come back. Default 16,384:
     /// with a descriptor each they fit a process that may have 20,000.
     pub readers_max: usize,
+    /// Of those, how many may come from one address (IPv4) or one /64 (IPv6), by [`Peer`](crate::Peer) and [`Config::proxies`];
+    /// more are answered 429 and told to come back. Default: no limit of its own, for behind a proxy that is not named all are
+    /// one address, and behind a carrier's network thousands may be. A host that puts no `Peer` in has none.
+    pub readers_per_address_max: Option<usize>,
+    /// Of those, how many may be of one [`Principal`](crate::Principal) that the application has named, over all its devices and
+    /// tabs; more are answered 429. Default: no limit of its own.
+    pub readers_per_principal_max: Option<usize>,
     /// How long a source may take to open, or to give what it has, before polls are told to come back and streams
     /// begin without it. Default 2 s.
     pub source_wait: Duration,
@@ -49,7 +63,11 @@ impl Default for Config {
             default_start: Start::Live,
             slow: Slow::Skip,
             origins: Origins::default(),
+            hosts: Hosts::default(),
+            proxies: Proxies::default(),
             readers_max: 16_384,
+            readers_per_address_max: None,
+            readers_per_principal_max: None,
             source_wait: Duration::from_secs(2),
             retry: Duration::from_secs(2),
             message_bytes_max: 64 * 1024,

@@ -16,6 +16,7 @@ use realtime_core::{Batch, Cursor, Delivery, Feed, Gap, GapReason, Opened, Sourc
 use crate::config::Slow;
 use crate::mount::Permit;
 use crate::observe;
+use crate::seat::Leave;
 use crate::stats::add;
 use crate::timer::{Heartbeat, jittered};
 
@@ -102,17 +103,28 @@ impl<F: Feed> Downlink<F> {
         self.heartbeat.touched();
     }
 
-    /// The next message. `Pending` wakes the task at news, at a beat, and when the mount drains.
+    /// Whether the reader's session has ended; the task is woken when it does.
+    pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> bool {
+        self.permit.poll_expired(cx)
+    }
+
+    /// The next message. `Pending` wakes the task at news, at a beat, when the mount drains, and when the session ends.
     pub(crate) fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Message> {
+        if matches!(self.next, Next::Nothing) {
+            return Poll::Pending;
+        }
+        // Before anything else: nothing is said under a session that has ended.
+        if self.permit.poll_expired(cx) {
+            return Poll::Ready(self.end(EndReason::Expired, None));
+        }
         match &self.next {
-            Next::Nothing => return Poll::Pending,
             Next::Open(opened) => return Poll::Ready(self.open(**opened)),
             Next::Gap(gap) => {
                 let gap = **gap;
                 self.next = Next::Read;
                 return Poll::Ready(self.tell(gap));
             }
-            Next::Late | Next::Read => {}
+            Next::Late | Next::Read | Next::Nothing => {}
         }
         if self.permit.is_told() {
             return Poll::Ready(self.end(EndReason::Drain, None));
@@ -120,10 +132,15 @@ impl<F: Feed> Downlink<F> {
         loop {
             let delivery = match self.feed.as_mut().poll_next(cx) {
                 // A task that waits here for the first time leaves word with the mount; the timer does so by itself.
-                Poll::Pending
-                    if !self.heartbeat.wakes(cx.waker()) && self.permit.poll_told(cx).is_ready() =>
-                {
-                    return Poll::Ready(self.end(EndReason::Drain, None));
+                Poll::Pending if !self.heartbeat.wakes(cx.waker()) => {
+                    if let Poll::Ready(why) = self.permit.poll_told(cx) {
+                        let reason = match why {
+                            Leave::Drain => EndReason::Drain,
+                            Leave::Expired => EndReason::Expired,
+                        };
+                        return Poll::Ready(self.end(reason, None));
+                    }
+                    return self.heartbeat.poll_due(cx).map(|()| Message::Beat(self.place));
                 }
                 Poll::Pending => return self.heartbeat.poll_due(cx).map(|()| Message::Beat(self.place)),
                 Poll::Ready(delivery) => delivery,
@@ -174,6 +191,16 @@ impl<F: Feed> Downlink<F> {
     /// The client's place is what it had before the message that could not be written.
     pub(crate) fn forget_place(&mut self) {
         self.place = None;
+    }
+
+    /// The client's place is this, whatever else was taken: the rest was not written, and will not be.
+    pub(crate) fn stopped_at(&mut self, place: Option<Cursor>) {
+        self.place = place;
+    }
+
+    /// Whether it has said its last.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.next, Next::Nothing)
     }
 
     /// Ends the stream; the writer calls it too, when the peer takes nothing.

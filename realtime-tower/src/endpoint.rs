@@ -1,10 +1,11 @@
 //! The way of a request through a mount, for service, layer and extractor alike.
 //!
 //! ```text
-//! facts ─► OPTIONS 204 · 405 ─► POST? the uplink ─► transport, or 406 ─► cursor, or 400 ─► Origin, or 403
-//!       ─► the transport's own check ─► HEAD? its head ─► a permit, or "come back" ─► source ─► feed ─► answer
+//! host, or 421 ─► facts ─► OPTIONS 204 · 405 ─► POST? the uplink ─► transport, or 406 ─► cursor, or 400 ─► Origin, or 403
+//!       ─► the transport's own check ─► session, or 401 ─► HEAD? its head ─► a permit, or "come back" ─► source ─► feed ─► answer
 //! ```
 
+use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,9 +22,11 @@ use crate::mount::{Away, Mount, Permit};
 use crate::negotiate::Ask;
 use crate::observe;
 use crate::once::Principal;
+use crate::origin::Refused;
 use crate::receive::{self, Announced};
 use crate::reject;
 use crate::resume::{self, Came, Signing};
+use crate::session::Session;
 use crate::signed::{Claim, CursorScope};
 use crate::timer::within;
 use crate::transport::{Answer, Transports, Visit};
@@ -65,18 +68,22 @@ pub struct Endpoint<T> {
 ///
 /// [`Endpoint::admit`] makes it, [`Endpoint::answer`] takes it. It has its place among the readers; dropping it gives the place
 /// back.
-#[derive(Debug)]
 pub struct Admitted {
     pub(crate) kind: Box<Kind>,
     extensions: Arc<Extensions>,
     claim: Claim,
+    session: Option<Session>,
+    /// Named after it was let in.
+    principal: Option<Principal>,
 }
 
 impl Admitted {
-    /// Says who sends it, for signed cursors and for a message with an `Idempotency-Key`; else that is read from the
-    /// request, see [`Principal`]. For integrations where this is known only after [`Endpoint::admit`].
+    /// Says who sends it: for signed cursors; for a message with an `Idempotency-Key`, where else that is read from the request;
+    /// and for a reader where the mount counts them ([`Config::readers_per_principal_max`]). See [`Principal`]. For integrations
+    /// where this is known only after [`Endpoint::admit`].
     pub fn set_principal(&mut self, principal: Principal) {
         self.claim.subject = Some(principal);
+        self.principal = Some(principal);
         if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
             operation.principal = principal;
         }
@@ -85,6 +92,15 @@ impl Admitted {
     /// Says what is read, for signed cursors: see [`CursorScope`].
     pub fn set_cursor_scope(&mut self, scope: CursorScope) {
         self.claim.scope = Some(scope);
+    }
+
+    /// Ends the answer when the session ends, if none that it has does so before: see [`Session`]. For integrations where it is
+    /// known only after [`Endpoint::admit`]; one in the request's extensions is taken there.
+    pub fn add_session(&mut self, session: Session) {
+        self.session = Some(match self.session.take() {
+            Some(known) => known.and(session),
+            None => session,
+        });
     }
 
     /// Names what its router has taken off the path in front of the mount, or a part of it: under another prefix the
@@ -96,8 +112,14 @@ impl Admitted {
     }
 }
 
+/// Nothing of the request: applications have their handlers' arguments written down.
+impl fmt::Debug for Admitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admitted").finish_non_exhaustive()
+    }
+}
+
 /// What is to be done with it.
-#[derive(Debug)]
 pub(crate) enum Kind {
     Head { transport: usize, ask: Ask },
     Read { transport: usize, ask: Ask, permit: Permit, upgrade: Option<Upgrade>, start: Start, resumed: bool },
@@ -145,6 +167,7 @@ impl<T: Transports> Endpoint<T> {
     }
 
     fn look(&self, parts: &mut Parts, takes_messages: bool) -> Result<Admitted, Response<Body>> {
+        self.mount.config.hosts.check(parts).map_err(|(status, detail)| reject::problem(status, detail))?;
         let method = &parts.method;
         if *method == Method::OPTIONS {
             return Err(reject::options(&self.methods(takes_messages)));
@@ -155,12 +178,14 @@ impl<T: Transports> Endpoint<T> {
             self.refuse_upgrade(parts)?;
         }
         if *method == Method::POST && takes_messages {
-            self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
+            self.check_origin(parts).map_err(|_| refused_origin())?;
             let announced = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
                 kind: Box::new(Kind::Send(announced)),
                 extensions: Arc::new(parts.extensions.clone()),
                 claim: Claim::default(),
+                session: session(parts)?,
+                principal: None,
             });
         }
         if !is_read {
@@ -183,23 +208,44 @@ impl<T: Transports> Endpoint<T> {
         let begin = begin.map_err(|detail| reject::problem(StatusCode::BAD_REQUEST, detail))?;
         let claim = Claim::new(begin.claimed, &parts.extensions);
         if self.transports.is_guarded(transport) {
-            self.mount.config.origins.check(parts).map_err(|_| refused_origin())?;
+            self.check_origin(parts).map_err(|_| refused_origin())?;
         }
         self.transports.check(transport, &ask)?;
+        let session = session(parts)?;
         let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
         let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
         if *method == Method::HEAD {
-            return Ok(Admitted { kind: Box::new(Kind::Head { transport, ask }), extensions, claim });
+            return Ok(Admitted {
+                kind: Box::new(Kind::Head { transport, ask }),
+                extensions,
+                claim,
+                session,
+                principal: None,
+            });
         }
-        match self.mount.admit(transport) {
+        match self.permit(transport, parts) {
             Ok(mut permit) => {
                 permit.watch(parts.extensions.get::<Stalled>().cloned());
                 let (start, resumed) = (begin.start, begin.resumed);
                 let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
-                Ok(Admitted { kind: Box::new(kind), extensions, claim })
+                Ok(Admitted { kind: Box::new(kind), extensions, claim, session, principal: None })
             }
             Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
         }
+    }
+
+    fn check_origin(&self, parts: &Parts) -> Result<(), Refused> {
+        self.mount.config.origins.check(parts, &self.mount.config.proxies)
+    }
+
+    /// A place among the readers, among those of the client's address, and of whom the layers in front have named.
+    fn permit(&self, transport: usize, parts: &Parts) -> Result<Permit, Away> {
+        let mut permit = self.mount.admit(transport)?;
+        permit.count_address(parts)?;
+        if let Some(principal) = parts.extensions.get() {
+            permit.count_principal(*principal)?;
+        }
+        Ok(permit)
     }
 
     /// An upgrade by another method is a broken handshake, and no message (RFC 6455, section 4.2.1).
@@ -225,10 +271,11 @@ impl<T: Transports> Endpoint<T> {
         B: HttpBody + Send + 'a,
         B::Data: Send,
     {
-        let Admitted { kind, extensions, claim } = admitted;
+        let Admitted { kind, extensions, claim, session, principal } = admitted;
         let form = claim.form(self.mount.config.cursor_keys.as_ref());
         // Taken apart before there is a future: what is moved into one stays in it for as long as it is parked.
         let step = match (*kind, form) {
+            _ if session.as_ref().is_some_and(Session::is_over) => Step::Done(reject::expired()),
             (_, None) => Step::Done(reject::problem(StatusCode::BAD_REQUEST, resume::NO_CURSOR)),
             (Kind::Head { transport, ask }, _) => {
                 let head = self.transports.head(transport, &ask);
@@ -239,13 +286,31 @@ impl<T: Transports> Endpoint<T> {
             (Kind::Send(_), _) if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
             (Kind::Send(announced), _) => {
                 drop(source);
-                Step::Receive(Box::pin(receive::receive(body, announced, extensions, uplink, &self.mount)))
+                Step::Receive(Box::pin(receive::receive(
+                    body,
+                    announced,
+                    session,
+                    extensions,
+                    uplink,
+                    &self.mount,
+                )))
             }
             (Kind::Read { transport, ask, mut permit, upgrade, start, resumed }, Some(form)) => {
                 permit.write_cursors(form);
-                let feed = Box::pin(source.subscribe(start));
-                let visit = Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
-                Step::Read(transport, Box::new(visit))
+                if let Some(session) = session {
+                    permit.begin(session);
+                }
+                match principal.map_or(Ok(()), |principal| permit.count_principal(principal)) {
+                    Err(away) => {
+                        Step::Done(self.transports.away(transport, &ask, away, self.mount.config.retry))
+                    }
+                    Ok(()) => {
+                        let feed = Box::pin(source.subscribe(start));
+                        let visit =
+                            Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
+                        Step::Read(transport, Box::new(visit))
+                    }
+                }
             }
         };
         async move {
@@ -304,6 +369,15 @@ impl<T: Transports> Endpoint<T> {
         }
         methods
     }
+}
+
+/// The session that layers in front have put in.
+///
+/// # Errors
+/// It is over.
+fn session(parts: &Parts) -> Result<Option<Session>, Response<Body>> {
+    let session = parts.extensions.get::<Session>();
+    if session.is_some_and(Session::is_over) { Err(reject::expired()) } else { Ok(session.cloned()) }
 }
 
 /// A place that a feed has opened at.

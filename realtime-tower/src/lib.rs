@@ -30,8 +30,11 @@
 //! | answer every request at a path | [`Realtime`], or [`Poll`], [`LongPoll`], [`Sse`], [`WebSocket`] for one transport |
 //! | leave a page's ordinary requests alone | [`RealtimeLayer`], or [`PollLayer`], [`LongPollLayer`], [`SseLayer`], [`WebSocketLayer`] |
 //! | choose the source by the request, and authorise | [`Builder::make_source`] |
+//! | end a stream when its authorisation ends | [`Session`] |
 //! | hear what clients send | [`Builder::uplink`] |
 //! | hear it once, however often it is sent | [`OnceConfig`], [`Principal`] |
+//! | say which hosts are answered for, and whose word is believed | [`Hosts`], [`Proxies`] |
+//! | hold one client to so many readers | [`Config::readers_per_address_max`], [`Config::readers_per_principal_max`] |
 //! | stop gracefully, read figures | [`Handle`] |
 //! | evict peers that read nothing, in a host of one's own | [`WriteDeadline`] |
 //!
@@ -56,6 +59,7 @@ mod fixture;
 mod future;
 mod handle;
 mod headers;
+mod hosts;
 mod layer;
 mod long_poll;
 mod mount;
@@ -65,10 +69,14 @@ mod once;
 mod origin;
 mod page;
 mod poll;
+mod proxies;
+mod quota;
 mod receive;
 mod reject;
 mod resume;
+mod seat;
 mod service;
+mod session;
 mod signed;
 mod source;
 mod sse;
@@ -88,17 +96,20 @@ pub use config::{Config, Slow};
 pub use endpoint::{Admitted, Endpoint};
 pub use future::{ResponseBody, ResponseFuture};
 pub use handle::{Drained, Handle};
+pub use hosts::Hosts;
 pub use layer::{Layered, RealtimeLayer};
 pub use long_poll::{LongPollConfig, LongPollTransport};
 pub use once::{OnceConfig, Principal};
-pub use origin::{Origins, Peer};
+pub use origin::Origins;
 pub use page::PageLimits;
 pub use poll::{PollConfig, PollTransport};
+pub use proxies::{Peer, Proxies};
 pub use service::Realtime;
+pub use session::{Guarded, Revoke, Session};
 pub use signed::{
     CURSOR_KEY_BYTES_MIN, CURSOR_KEYS_MAX, CursorKeys, CursorKeysError, CursorKeysErrorKind, CursorScope,
 };
-pub use source::{Fixed, MakeSource};
+pub use source::{Fixed, Made, MakeSource};
 pub use sse::{Data, Pings, SseConfig, SseTransport};
 pub use stats::{Stats, TransportStats};
 pub use transport::{Transport, Transports};

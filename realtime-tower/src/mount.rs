@@ -1,15 +1,20 @@
 //! What a mount knows of its readers: how many there are, and how to tell each of them to go.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use futures_util::task::AtomicWaker;
+use http::request::Parts;
 use slab::Slab;
 use tokio::sync::Notify;
 
 use crate::config::Config;
-use crate::once::Once;
+use crate::once::{Once, Principal};
+use crate::proxies::network;
+use crate::quota::{Claim, Quota};
+use crate::seat::{Leave, Seat};
+use crate::session::{Session, Term};
 use crate::signed::CursorForm;
 use crate::stats::{Counters, Stats, add};
 use crate::write_deadline::Stalled;
@@ -23,15 +28,12 @@ pub(crate) struct Mount {
     counters: Box<[Counters]>,
     seats: Mutex<Slab<Arc<Seat>>>,
     draining: AtomicBool,
+    addresses: Arc<Quota<IpAddr>>,
+    principals: Arc<Quota<Principal>>,
+    /// That the host names no peers was said.
+    warned: AtomicBool,
     /// Told whenever a reader goes while the mount drains.
     gone: Notify,
-}
-
-/// What a reader is told through.
-#[derive(Debug, Default)]
-struct Seat {
-    told: AtomicBool,
-    waker: AtomicWaker,
 }
 
 /// Why a reader is not let in.
@@ -39,6 +41,8 @@ struct Seat {
 pub enum Away {
     /// As many readers as may be are there.
     Full,
+    /// This client has as many as it may.
+    Crowded,
     /// The mount is draining.
     Draining,
     /// The source is away, or slow to open.
@@ -50,6 +54,7 @@ impl Away {
     pub(crate) fn detail(self) -> &'static str {
         match self {
             Self::Full => "as many readers as may be are here; come back with the same cursor",
+            Self::Crowded => "this client has as many readers here as it may; come back with the same cursor",
             Self::Draining => "this server is going away; come back with the same cursor",
             Self::Source => "the source is away for now; come back with the same cursor",
         }
@@ -61,6 +66,9 @@ impl Mount {
         let counters = names.iter().map(|_| Counters::default()).collect();
         Arc::new(Self {
             once: Once::new(config.once.clone()),
+            addresses: Quota::new(config.readers_per_address_max),
+            principals: Quota::new(config.readers_per_principal_max),
+            warned: AtomicBool::new(false),
             config,
             names,
             counters,
@@ -96,6 +104,8 @@ impl Mount {
             span,
             stalled: None,
             cursors: CursorForm::default(),
+            term: None,
+            claims: None,
         })
     }
 
@@ -141,8 +151,7 @@ pub(crate) struct Told(Arc<Seat>);
 
 impl Told {
     pub(crate) fn tell(self) {
-        self.0.told.store(true, Ordering::Release);
-        self.0.waker.wake();
+        self.0.tell(Leave::Drain);
     }
 }
 
@@ -156,19 +165,87 @@ pub(crate) struct Permit {
     span: tracing::Span,
     stalled: Option<Stalled>,
     cursors: CursorForm,
+    /// In a box of its own: most readers have none.
+    term: Option<Box<Term>>,
+    /// Its places among those of its address and of its principal, where the mount counts them.
+    claims: Option<Box<Claims>>,
+}
+
+#[derive(Debug, Default)]
+struct Claims {
+    address: Option<Claim<IpAddr>>,
+    principal: Option<Claim<Principal>>,
 }
 
 impl Permit {
     /// Ready once the reader has been told to go; the task is woken when that happens.
-    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.seat.waker.register(cx.waker());
-        if self.seat.told.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    pub(crate) fn poll_told(&self, cx: &mut Context<'_>) -> Poll<Leave> {
+        self.seat.poll_told(cx)
     }
 
     /// The same for a task that is known already. While the mount does not drain it looks at nothing that is this
     /// reader's alone.
     pub(crate) fn is_told(&self) -> bool {
-        self.mount.draining.load(Ordering::Relaxed) && self.seat.told.load(Ordering::Acquire)
+        self.mount.draining.load(Ordering::Relaxed) && self.seat.told().is_some()
+    }
+
+    /// Counts the reader among those of its address.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub(crate) fn count_address(&mut self, parts: &Parts) -> Result<(), Away> {
+        if !self.mount.addresses.is_set() {
+            return Ok(());
+        }
+        let Some(address) = self.mount.config.proxies.client(parts) else {
+            if !self.mount.warned.swap(true, Ordering::Relaxed) {
+                tracing::warn!(
+                    "readers are to be counted by address, and the host tells none: put Peer into the request's extensions"
+                );
+            }
+            return Ok(());
+        };
+        let claim = self.mount.addresses.claim(network(address)).ok_or(Away::Crowded)?;
+        self.claims.get_or_insert_default().address = Some(claim);
+        Ok(())
+    }
+
+    /// Counts the reader among those of a principal, and of no other any more.
+    ///
+    /// # Errors
+    /// There are as many as may be.
+    pub(crate) fn count_principal(&mut self, principal: Principal) -> Result<(), Away> {
+        if !self.mount.principals.is_set() {
+            return Ok(());
+        }
+        let claims = self.claims.get_or_insert_default();
+        claims.principal = None;
+        claims.principal = Some(self.mount.principals.claim(principal).ok_or(Away::Crowded)?);
+        Ok(())
+    }
+
+    /// Holds the reader to a session.
+    pub(crate) fn begin(&mut self, session: Session) {
+        self.term = Some(Box::new(session.begin(&self.seat)));
+    }
+
+    /// Whether it is under a session at all.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.term.is_some()
+    }
+
+    /// Whether its session has ended; the task is woken when it does.
+    pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(term) = &mut self.term else { return false };
+        // Both are asked: each is to know the task.
+        let is_past = term.poll_ends(cx);
+        is_past | (self.seat.poll_told(cx) == Poll::Ready(Leave::Expired))
+    }
+
+    /// The same, without being woken.
+    pub(crate) fn is_expired(&self) -> bool {
+        let is_over = |term: &Term| term.is_past() || self.seat.told() == Some(Leave::Expired);
+        self.term.as_deref().is_some_and(is_over)
     }
 
     /// Its connection tells when the peer takes nothing, if the host keeps a write deadline.

@@ -1,5 +1,6 @@
 //! What a request asks for, read once: the facts that transports choose by.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::header::{ACCEPT, IF_NONE_MATCH, UPGRADE};
@@ -12,7 +13,6 @@ use crate::resume::{self, Came};
 
 /// A request as transports see it. It owns what it says and holds on to no part of the request's buffers but those
 /// of an upgrade; a room takes what it needs and drops it before it waits.
-#[derive(Debug)]
 pub struct Ask {
     /// GET or HEAD; CONNECT over HTTP/2 is an upgrade.
     pub method: Method,
@@ -49,6 +49,16 @@ impl Ask {
             upgrade: is_upgrade(parts).then(|| Box::new(parts.headers.clone())),
             protocol: parts.extensions.get::<Protocol>().cloned(),
         }
+    }
+}
+
+/// Nothing that the client wrote: among the headers of an upgrade are its credentials.
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ask")
+            .field("method", &self.method)
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 

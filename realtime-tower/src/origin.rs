@@ -3,27 +3,14 @@
 //! A browser sends the cookies of a site along with a WebSocket or a form from any other site, and CORS does not
 //! stand between. Reads are CORS's matter: compose with tower-http's `CorsLayer`.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::{HOST, ORIGIN};
+use http::header::ORIGIN;
 use http::request::Parts;
 use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// The address of the peer, where the host knows it: put it into the request's extensions to have forwarded hosts
-/// believed from a proxy. `realtime_axum` does it for you.
-///
-/// ```
-/// use std::net::SocketAddr;
-/// use http::Request;
-/// use realtime_tower::Peer;
-///
-/// let mut request = Request::new(());
-/// request.extensions_mut().insert(Peer(SocketAddr::from(([10, 0, 0, 1], 40_000))));
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
+use crate::proxies::Proxies;
 
 /// The pages that may open a WebSocket and send.
 ///
@@ -34,12 +21,11 @@ pub struct Peer(pub SocketAddr);
 /// ```
 /// use realtime_tower::Origins;
 ///
-/// let origins = Origins::default().allow("https://app.example").trust_proxy([10, 0, 0, 1]);
+/// let origins = Origins::default().allow("https://app.example");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
     allowed: Arc<Vec<Box<str>>>,
-    proxies: Arc<Vec<IpAddr>>,
     any: bool,
 }
 
@@ -69,18 +55,11 @@ impl Origins {
         self
     }
 
-    /// Believes `X-Forwarded-Host` when the peer has this address.
-    #[must_use]
-    pub fn trust_proxy(mut self, proxy: impl Into<IpAddr>) -> Self {
-        Arc::make_mut(&mut self.proxies).push(proxy.into());
-        self
-    }
-
     /// Whether a request may open a WebSocket or send.
     ///
     /// # Errors
     /// It may not; the log line says what to allow.
-    pub(crate) fn check(&self, parts: &Parts) -> Result<(), Refused> {
+    pub(crate) fn check(&self, parts: &Parts, proxies: &Proxies) -> Result<(), Refused> {
         if self.any {
             return Ok(());
         }
@@ -104,7 +83,7 @@ impl Origins {
             }
             return Ok(());
         };
-        if origin.to_str().is_ok_and(|origin| self.is_allowed(origin, parts)) {
+        if origin.to_str().is_ok_and(|origin| self.is_allowed(origin, parts, proxies)) {
             return Ok(());
         }
         tracing::warn!(
@@ -114,7 +93,7 @@ impl Origins {
         Err(Refused)
     }
 
-    fn is_allowed(&self, origin: &str, parts: &Parts) -> bool {
+    fn is_allowed(&self, origin: &str, parts: &Parts, proxies: &Proxies) -> bool {
         let lower = origin.to_ascii_lowercase();
         if self.allowed.iter().any(|allowed| **allowed == *lower) {
             return true;
@@ -127,7 +106,7 @@ impl Origins {
         };
         let Ok(page) = host.parse::<Authority>() else { return false };
         let Some(server) =
-            self.host(parts).and_then(|host| host.to_ascii_lowercase().parse::<Authority>().ok())
+            proxies.host(parts).and_then(|host| host.to_ascii_lowercase().parse::<Authority>().ok())
         else {
             return false;
         };
@@ -135,22 +114,6 @@ impl Origins {
         !host.contains(['@', '/'])
             && page.host() == server.host()
             && port(&page, default_port).is_some_and(|page| Some(page) == port(&server, default_port))
-    }
-
-    /// The host the client asked for.
-    fn host<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
-        const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-host");
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
-        let forwarded =
-            peer.filter(|peer| self.proxies.contains(peer)).and_then(|_| parts.headers.get(FORWARDED));
-        let host = |value: &'a HeaderValue| value.to_str().ok();
-        match forwarded.and_then(host) {
-            Some(hosts) => hosts.split(',').next_back().map(str::trim),
-            None => match parts.uri.authority() {
-                Some(authority) => Some(authority.as_str()),
-                None => parts.headers.get(HOST).and_then(host),
-            },
-        }
     }
 }
 
@@ -190,15 +153,20 @@ mod tests {
     use http::Request;
 
     use super::*;
+    use crate::proxies::Peer;
 
     fn check(origins: &Origins, headers: &[(&str, &str)]) -> bool {
+        check_behind(&Proxies::default(), origins, headers)
+    }
+
+    fn check_behind(proxies: &Proxies, origins: &Origins, headers: &[(&str, &str)]) -> bool {
         let mut request = Request::get("/events").header("host", "a.example:8080");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let mut parts = request.body(()).unwrap().into_parts().0;
         parts.extensions.insert(Peer(([10, 0, 0, 1], 9).into()));
-        origins.check(&parts).is_ok()
+        origins.check(&parts, proxies).is_ok()
     }
 
     #[test]
@@ -231,7 +199,8 @@ mod tests {
             ("http://a.example:65616", false),
         ] {
             let request = Request::get("/").header("host", "a.example").header("origin", origin);
-            assert_eq!(strict.check(&request.body(()).unwrap().into_parts().0).is_ok(), may, "{origin}");
+            let parts = request.body(()).unwrap().into_parts().0;
+            assert_eq!(strict.check(&parts, &Proxies::default()).is_ok(), may, "{origin}");
         }
         let named = Origins::default().allow("https://App.example/");
         assert!(check(&named, &[("origin", "https://app.example")]));
@@ -279,7 +248,7 @@ mod tests {
         let headers =
             [("origin", "https://shop.example"), ("x-forwarded-host", "evil.example, shop.example")];
         assert!(!check(&Origins::default(), &headers));
-        assert!(!check(&Origins::default().trust_proxy([10, 0, 0, 2]), &headers));
-        assert!(check(&Origins::default().trust_proxy([10, 0, 0, 1]), &headers));
+        assert!(!check_behind(&Proxies::default().trust([10, 0, 0, 2]), &Origins::default(), &headers));
+        assert!(check_behind(&Proxies::default().trust([10, 0, 0, 1]), &Origins::default(), &headers));
     }
 }

@@ -91,7 +91,7 @@ pub(crate) fn rank(ask: &Ask, accepted: Accepted) -> u8 {
 pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Body> {
     let hint = error.as_ref().and_then(SourceError::retry_after);
     observe::failed(permit, error.as_ref());
-    reject::away(Away::Source.detail(), hint.unwrap_or(permit.config().retry))
+    reject::kept_away(Away::Source, hint.unwrap_or(permit.config().retry))
 }
 
 /// One page.
@@ -151,20 +151,26 @@ impl Page {
         self.look_for_the_end(feed, limits).await
     }
 
-    /// Waits for what is worth an answer. False when the time is over or the mount drains.
+    /// Waits for what is worth an answer, until the time is over, the mount drains or the session ends.
     pub(crate) async fn wait<F: Feed>(
         &mut self,
         feed: &mut Pin<Box<F>>,
         limits: PageLimits,
-        permit: &Permit,
+        permit: &mut Permit,
         wait: Duration,
     ) -> Result<(), Option<SourceError>> {
         let mut deadline = Deadline::after(wait);
         while !self.has_news() {
-            let delivery = poll_fn(|cx| match feed.as_mut().poll_next(cx) {
-                Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
-                Poll::Pending if permit.poll_told(cx).is_ready() => Poll::Ready(None),
-                Poll::Pending => deadline.poll_due(cx).map(|()| None),
+            let delivery = poll_fn(|cx| {
+                // First: what comes with the end of the session comes too late.
+                if permit.poll_expired(cx) {
+                    return Poll::Ready(None);
+                }
+                match feed.as_mut().poll_next(cx) {
+                    Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
+                    Poll::Pending if permit.poll_told(cx).is_ready() => Poll::Ready(None),
+                    Poll::Pending => deadline.poll_due(cx).map(|()| None),
+                }
             })
             .await;
             let Some(delivery) = delivery else { return Ok(()) };

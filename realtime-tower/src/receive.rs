@@ -17,7 +17,8 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::mount::Mount;
 use crate::once::Operation;
-use crate::reject::problem;
+use crate::reject::{self, problem};
+use crate::session::Session;
 use crate::timer::within;
 use crate::uplink::{Inbound, Uplink};
 
@@ -67,6 +68,7 @@ pub(crate) fn check(parts: &Parts, config: &Config) -> Result<Announced, Respons
 pub(crate) async fn receive<B, U>(
     body: B,
     announced: Announced,
+    session: Option<Session>,
     extensions: Arc<Extensions>,
     mut uplink: U,
     mount: &Mount,
@@ -80,6 +82,10 @@ where
         Ok(payload) => payload,
         Err(refusal) => return refusal,
     };
+    // It may have ended while the body came. A handler that has begun is answered for: 401 would say that nothing was done.
+    if session.is_some_and(|session| session.is_over()) {
+        return reject::expired();
+    }
     let message = Inbound::new(announced.name, payload, extensions);
     match announced.operation {
         Some(operation) => mount.once.handle(operation, message, uplink, mount.config.retry).await,

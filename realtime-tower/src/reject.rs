@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
+use crate::mount::Away;
 use crate::timer::jittered;
 
 /// A problem with a title and, where it helps, what to do about it.
@@ -34,6 +37,29 @@ pub(crate) fn options(allowed: &[Method]) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, allow(allowed));
+    response
+}
+
+/// 401: the session is over. The challenge has to be there (RFC 9110, section 15.5.2), and this one (RFC 6750, section 3.1)
+/// says what is wrong without making a browser ask for a password.
+pub(crate) fn expired() -> Response<Body> {
+    let mut response = problem(
+        StatusCode::UNAUTHORIZED,
+        "the session is over; come back with new credentials and the same cursor",
+    );
+    let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+    response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    response
+}
+
+/// A reader is kept away for now: 429 where it is for its own client to make room, else 503, with a jittered `Retry-After`.
+pub(crate) fn kept_away(away: Away, retry: Duration) -> Response<Body> {
+    let status = match away {
+        Away::Crowded => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let mut response = problem(status, away.detail());
+    response.headers_mut().insert(RETRY_AFTER, seconds(retry));
     response
 }
 

@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use crate::body::Body;
 use crate::endpoint::Endpoint;
-use crate::source::{Fixed, MakeSource};
+use crate::source::{Fixed, Made as _, MakeSource};
 use crate::transport::Transports;
 use crate::uplink::{NoUplink, Uplink};
 use crate::{All, builder};
@@ -95,12 +95,18 @@ where
         let (mut parts, body) = request.into_parts();
         let admitted = inner.endpoint.admit(&mut parts, inner.uplink.is_there());
         Box::pin(async move {
-            let admitted = match admitted {
+            let mut admitted = match admitted {
                 Ok(admitted) => admitted,
                 Err(response) => return Ok(*response),
             };
             match inner.make.make(parts).await {
-                Ok(source) => Ok(inner.endpoint.answer(admitted, body, source, inner.uplink.clone()).await),
+                Ok(made) => {
+                    let (source, session) = made.into_parts();
+                    if let Some(session) = session {
+                        admitted.add_session(session);
+                    }
+                    Ok(inner.endpoint.answer(admitted, body, source, inner.uplink.clone()).await)
+                }
                 Err(response) => Ok(response),
             }
         })

@@ -9,6 +9,7 @@ use http::request::Parts;
 use realtime_core::Source;
 
 use crate::body::Body;
+use crate::session::{Guarded, Session};
 
 /// Makes the source that a request reads: authorisation, tenancy and the choice of topics live here. It is asked for
 /// every request, resumes and messages too, after everything that can be refused without it.
@@ -36,8 +37,8 @@ use crate::body::Body;
 /// # drop(service);
 /// ```
 pub trait MakeSource: Send + Sync + 'static {
-    /// What it makes.
-    type Source: Source;
+    /// What it makes: a source, or one that is [guarded](Session::guard) by a session.
+    type Source: Made;
 
     /// Makes the source, or says why not.
     fn make(&self, parts: Parts) -> impl Future<Output = Result<Self::Source, Response<Body>>> + Send;
@@ -47,12 +48,46 @@ impl<F, Fut, S> MakeSource for F
 where
     F: Fn(Parts) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<S, Response<Body>>> + Send,
-    S: Source,
+    S: Made,
 {
     type Source = S;
 
     fn make(&self, parts: Parts) -> impl Future<Output = Result<S, Response<Body>>> + Send {
         self(parts)
+    }
+}
+
+/// What a [`MakeSource`] makes: any source, or a [`Guarded`] one, which is read for as long as its session lasts.
+///
+/// ```
+/// use realtime_core::Log;
+/// use realtime_tower::{Made, Session};
+///
+/// fn is_made(_: impl Made) {}
+/// is_made(Log::new());
+/// is_made(Session::revocable().0.guard(Log::new()));
+/// ```
+pub trait Made: Send {
+    /// The source inside.
+    type Source: Source;
+
+    /// The source, and the session that it is to be read under.
+    fn into_parts(self) -> (Self::Source, Option<Session>);
+}
+
+impl<S: Source> Made for S {
+    type Source = S;
+
+    fn into_parts(self) -> (S, Option<Session>) {
+        (self, None)
+    }
+}
+
+impl<S: Source> Made for Guarded<S> {
+    type Source = S;
+
+    fn into_parts(self) -> (S, Option<Session>) {
+        (self.source, Some(self.session))
     }
 }
 

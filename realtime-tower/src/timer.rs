@@ -101,6 +101,10 @@ impl Deadline {
         Self(Alarm::at(after(Instant::now(), pause)))
     }
 
+    pub(crate) fn at(moment: Moment) -> Self {
+        Self(Alarm::at(moment.0))
+    }
+
     pub(crate) fn restart(&mut self, pause: Duration) {
         self.0.restart(after(Instant::now(), pause));
     }
@@ -136,7 +140,7 @@ impl Allowance {
 }
 
 /// When something was, for those that reckon with time and look at no clock.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(Instant);
 
 impl Moment {
@@ -149,9 +153,14 @@ impl Moment {
         self.0.saturating_duration_since(earlier.0)
     }
 
-    #[cfg(test)]
+    /// So long after it.
     pub(crate) fn later(self, pause: Duration) -> Self {
-        Self(self.0 + pause)
+        Self(after(self.0, pause))
+    }
+
+    /// Whether it has come.
+    pub(crate) fn is_past(self) -> bool {
+        self.0 <= Instant::now()
     }
 }
 

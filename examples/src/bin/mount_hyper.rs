@@ -21,7 +21,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use realtime_core::{Log, Start};
-use realtime_examples::{Result, listen, publish_ticks, stop};
+use realtime_examples::{Result, hosts, listen, publish_ticks, stop};
 use realtime_tower::{All, Body, Handle, MakeSource, Realtime, builder};
 use tokio::net::TcpListener;
 
@@ -44,7 +44,7 @@ fn service(log: Log) -> (Realtime<All, impl MakeSource>, Handle) {
             _ => Err(not_found()),
         })
     };
-    builder().make_source(make_source).default_start(Start::Last(5)).service()
+    builder().make_source(make_source).default_start(Start::Last(5)).hosts(hosts()).service()
 }
 
 fn not_found() -> Response<Body> {

@@ -12,7 +12,7 @@
 use std::time::Duration;
 
 use realtime_core::{Log, Start};
-use realtime_examples::{Result, listen, publish_ticks, stop};
+use realtime_examples::{Result, hosts, listen, publish_ticks, stop};
 use realtime_tower::{Handle, builder};
 use salvo::conn::tcp::TcpAcceptor;
 use salvo::http::ReqBody;
@@ -30,7 +30,7 @@ async fn main() -> Result {
 }
 
 fn router(log: Log) -> (Router, Handle) {
-    let (service, handle) = builder().source(log).default_start(Start::Last(5)).service();
+    let (service, handle) = builder().source(log).default_start(Start::Last(5)).hosts(hosts()).service();
     // A mount takes any body; salvo's is to be named.
     let handler = TowerServiceCompat::<ReqBody, _, _, _>::compat(service);
     (Router::with_path("events").goal(handler), handle)

@@ -122,6 +122,65 @@ async fn the_open_and_the_gap_are_said_even_when_the_mount_drains() {
     assert!(end.retry.is_some());
 }
 
+/// A stream under a session, and the word that ends it.
+fn limited(opened: Option<Opened>) -> (Script, crate::session::Revoke, Downlink<impl Feed>) {
+    let (script, feed) = feed();
+    let (_mount, mut permit) = permit(Config::default());
+    let (session, revoke) = crate::session::Session::revocable();
+    permit.begin(session.and(crate::session::Session::expires_in(Duration::from_secs(60))));
+    (script, revoke, Downlink::new(feed, opened, permit, true, BEAT))
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_at_all_is_said_once_the_session_has_ended() {
+    let gapped = Opened::new(at(0)).with_gap(gap(GapReason::Trimmed));
+    for (opened, before, place) in [
+        (None, &[][..], None),
+        (Some(gapped), &[], None),
+        (Some(gapped), &["$open"], Some(at(0))),
+        (Some(gapped), &["$open", "$gap"], Some(at(5))),
+        (Some(gapped), &["$open", "$gap", "1 events"], Some(at(6))),
+    ] {
+        for is_revoked in [false, true] {
+            let (script, revoke, mut downlink) = limited(opened);
+            script.send(events(6..=6)).unwrap();
+            assert_eq!(words(&mut downlink, before.len()).await, before);
+            script.send(events(7..=7)).unwrap();
+            if is_revoked {
+                revoke.revoke();
+            } else {
+                tokio::time::advance(Duration::from_secs(60)).await;
+            }
+            let Message::End(end) = next(&mut downlink).await else { panic!("{before:?}: it goes on") };
+            assert_eq!((end.reason, end.cursor, end.retry), (EndReason::Expired, place, None), "{before:?}");
+            assert!(next(&mut downlink).now_or_never().is_none(), "the end is the end");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_session_wakes_a_stream_that_waits() {
+    for (revoked_after, seconds) in [(None, 60), (Some(7), 7)] {
+        let (_script, revoke, mut downlink) = limited(Some(Opened::new(at(0))));
+        let began = tokio::time::Instant::now();
+        let told = async {
+            if let Some(after) = revoked_after {
+                tokio::time::sleep(Duration::from_secs(after)).await;
+                revoke.revoke();
+            }
+        };
+        let ended = async {
+            loop {
+                if let Message::End(end) = next(&mut downlink).await {
+                    return end.reason;
+                }
+            }
+        };
+        let (reason, ()) = tokio::join!(ended, told);
+        assert_eq!((reason, began.elapsed().as_secs()), (EndReason::Expired, seconds));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_wakes_a_stream_that_waits() {
     let (script, mount, mut downlink) = stream(Config::default(), Some(Opened::new(at(0))));

@@ -68,13 +68,13 @@ impl Room for LongPollTransport {
     }
 
     fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
-        reject::away(away.detail(), retry)
+        reject::kept_away(away, retry)
     }
 
     async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
-        let Visit { ask, mut feed, opened, resumed, permit, uplink, extensions, .. } = visit.unboxed();
+        let Visit { ask, mut feed, opened, resumed, mut permit, uplink, extensions, .. } = visit.unboxed();
         let Some(opened) = opened else {
-            return reject::away(Away::Source.detail(), permit.config().retry).into();
+            return reject::kept_away(Away::Source, permit.config().retry).into();
         };
         let media = Media::accepted(&ask).map_or(Media::Json, |(media, _)| media);
         let wait = self.wait(&ask);
@@ -85,8 +85,11 @@ impl Room for LongPollTransport {
         let mut page = Page::new(&opened);
         let patience = permit.config().source_wait;
         let mut read = page.fill(&mut feed, self.0.page, patience).await;
+        if permit.is_expired() {
+            return reject::expired().into();
+        }
         if read.is_ok() && !page.has_news() {
-            read = page.wait(&mut feed, self.0.page, &permit, wait).await;
+            read = page.wait(&mut feed, self.0.page, &mut permit, wait).await;
         }
         let mut response = match read {
             Ok(()) => page.answer(media, &if_none_match, StatusCode::NO_CONTENT, &permit),

@@ -181,7 +181,7 @@ async fn news_the_end_and_a_drain_end_a_wait_and_a_moved_place_does_not() {
     ];
     for (item, is_drained, seconds, count) in cases {
         let (script, mut feed) = feed();
-        let (mount, permit) = permit(Config::default());
+        let (mount, mut permit) = permit(Config::default());
         script.send(Ok(Delivery::Live(at(0)))).unwrap();
         let mut page = Page::new(&opened());
         page.fill(&mut feed, PageLimits::default(), PATIENCE).await.unwrap();
@@ -197,7 +197,7 @@ async fn news_the_end_and_a_drain_end_a_wait_and_a_moved_place_does_not() {
             tokio::time::sleep(20 * second).await;
             kept
         };
-        let waited = page.wait(&mut feed, PageLimits::default(), &permit, 20 * second);
+        let waited = page.wait(&mut feed, PageLimits::default(), &mut permit, 20 * second);
         let (waited, took) = tokio::select! {
             waited = waited => (waited, began.elapsed().as_secs()),
             _ = later => panic!("{label}: waits for ever"),

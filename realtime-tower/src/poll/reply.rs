@@ -50,19 +50,21 @@ impl Room for PollTransport {
     }
 
     fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
-        reject::away(away.detail(), retry)
+        reject::kept_away(away, retry)
     }
 
     async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
         let Visit { ask, mut feed, opened, resumed, permit, .. } = visit.unboxed();
         let Some(opened) = opened else {
-            return reject::away(Away::Source.detail(), permit.config().retry).into();
+            return reject::kept_away(Away::Source, permit.config().retry).into();
         };
         let media = Media::accepted(&ask).map_or(Media::Json, |(media, _)| media);
         observe::connected(&permit, &opened, resumed);
         let mut page = Page::new(&opened);
         let patience = permit.config().source_wait;
         match page.fill(&mut feed, self.0.page, patience).await {
+            // It took its time: what was read comes too late.
+            _ if permit.is_expired() => reject::expired().into(),
             Ok(()) => page.answer(media, &ask.if_none_match, StatusCode::OK, &permit).into(),
             Err(error) => page::failed(error, &permit).into(),
         }

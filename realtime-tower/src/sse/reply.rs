@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use realtime_core::envelope::{Control, EndReason};
-use realtime_core::{Batch, Feed, Payload, SourceError, SourceErrorKind};
+use realtime_core::{Batch, Entry, Feed, Payload, SourceError, SourceErrorKind};
 
 use super::codec;
 use super::config::{Data, Pings, SseConfig};
@@ -141,6 +141,13 @@ impl<F: Feed> SseBody<F> {
         loop {
             match std::mem::replace(&mut self.ready, Ready::Nothing) {
                 Ready::Piece(piece) => return Poll::Ready(Some(piece)),
+                Ready::Batch(batch, sent) if self.downlink.poll_expired(cx) => {
+                    // The place of the stream is behind this batch, the client's is where it was cut.
+                    let last = sent.checked_sub(1).and_then(|sent| batch.iter().nth(sent));
+                    self.downlink.stopped_at(last.map(Entry::cursor));
+                    let end = self.downlink.end(EndReason::Expired, None);
+                    self.ready = self.encode(end);
+                }
                 Ready::Batch(batch, sent) => {
                     if let Some(piece) = self.event(batch, sent) {
                         return Poll::Ready(Some(piece));

@@ -121,6 +121,11 @@ impl<U: Uplink> Messages<U> {
         self.waiting.is_empty() && matches!(self.running, Running::None)
     }
 
+    /// Drops what no handler has begun with.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting = VecDeque::new();
+    }
+
     /// Lets the handler go on with what it has begun, and keeps the reply until there is room for it.
     pub(super) fn go_on(&mut self, cx: &mut Context<'_>) {
         if matches!(self.running, Running::Handled(..))

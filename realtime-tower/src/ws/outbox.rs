@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use realtime_core::Cursor;
 
 use super::codec;
 use super::io::Io;
@@ -25,6 +26,15 @@ pub(super) struct Outbox {
     /// What was written is still to be flushed: a TLS connection may hold it back till then.
     is_unflushed: bool,
     is_closed: bool,
+    /// Kept for a reader that may be cut off in the middle.
+    places: Option<Box<Places>>,
+}
+
+/// The place a reader has come to, and where each frame takes it: frame by frame as they wait.
+#[derive(Debug, Default)]
+struct Places {
+    written: Option<Cursor>,
+    waiting: VecDeque<Option<Cursor>>,
 }
 
 /// What has been written in part.
@@ -59,6 +69,7 @@ impl Default for Outbox {
             pongs: VecDeque::new(),
             is_unflushed: false,
             is_closed: false,
+            places: None,
         }
     }
 }
@@ -69,8 +80,24 @@ impl Outbox {
         Self { frames_max: FRAMES_SHARED, ..Self::default() }
     }
 
+    /// Has the places written down that [`cut`](Self::cut) asks for.
+    pub(super) fn keep_places(&mut self) {
+        self.places = Some(Box::default());
+    }
+
+    /// Once all that waits has been written, this is the reader's place.
+    pub(super) fn leads_to(&mut self, place: Option<Cursor>) {
+        if let Some(places) = &mut self.places {
+            *places.waiting.back_mut().unwrap_or(&mut places.written) = place;
+        }
+    }
+
     pub(super) fn push(&mut self, frame: Bytes) {
         if !self.is_closed {
+            if let Some(places) = &mut self.places {
+                let here = places.waiting.back().unwrap_or(&places.written);
+                places.waiting.push_back(*here);
+            }
             self.bytes += frame.len();
             match self.first {
                 None => self.first = Some(frame),
@@ -99,14 +126,37 @@ impl Outbox {
     /// A Close at once: what waits is dropped, but for the rest of a frame that has begun.
     pub(super) fn close_now(&mut self, frame: Bytes) {
         if !self.is_closed {
-            let is_begun = self.begun == Begun::Frame;
-            self.first.take_if(|_| !is_begun);
-            let is_in_two = is_begun && self.rest.front().is_some_and(|next| !codec::is_begin(next));
-            self.rest.truncate(usize::from(is_in_two));
-            self.pongs.truncate(usize::from(self.begun == Begun::Pong));
-            self.bytes = self.first.iter().chain(&self.rest).chain(&self.pongs).map(Bytes::len).sum();
+            self.drop_waiting();
+            // Where the peer has come to is asked by nobody behind its own Close.
+            self.places = None;
             self.close(frame);
         }
+    }
+
+    /// Drops what waits, a Close too, but for the rest of a frame that has begun: the place that the peer has come to then;
+    /// nothing where all is said already, or the peer has closed.
+    pub(super) fn cut(&mut self) -> Option<Option<Cursor>> {
+        let is_begun = self.begun == Begun::Frame;
+        let is_said = self.is_closed && self.rest.is_empty() && (is_begun || self.first.is_none());
+        if is_said || self.places.is_none() {
+            return None;
+        }
+        let pieces = self.drop_waiting();
+        self.is_closed = false;
+        let places = self.places.as_mut()?;
+        places.waiting.truncate(pieces);
+        Some(*places.waiting.back().unwrap_or(&places.written))
+    }
+
+    /// Drops what waits, but for the rest of a frame or a pong that has begun. Returns the pieces of the frame.
+    fn drop_waiting(&mut self) -> usize {
+        let is_begun = self.begun == Begun::Frame;
+        let is_in_two = is_begun && self.rest.front().is_some_and(|next| !codec::is_begin(next));
+        self.first.take_if(|_| !is_begun);
+        self.rest.truncate(usize::from(is_in_two));
+        self.pongs.truncate(usize::from(self.begun == Begun::Pong));
+        self.bytes = self.first.iter().chain(&self.rest).chain(&self.pongs).map(Bytes::len).sum();
+        usize::from(is_begun) + usize::from(is_in_two)
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -148,6 +198,9 @@ impl Outbox {
         }
         // An idle connection holds no buffer.
         (self.rest, self.pongs) = (VecDeque::new(), VecDeque::new());
+        if let Some(places) = &mut self.places {
+            places.waiting = VecDeque::new();
+        }
         ready!(io.poll_flush(cx))?;
         self.is_unflushed = false;
         Poll::Ready(Ok(()))
@@ -173,6 +226,11 @@ impl Outbox {
                 continue;
             }
             self.first = self.rest.pop_front();
+            if let Some(places) = &mut self.places
+                && let Some(place) = places.waiting.pop_front()
+            {
+                places.written = place;
+            }
             // A signed frame is in two pieces.
             if self.first.as_ref().is_some_and(|next| !codec::is_begin(next)) {
                 self.begun = Begun::Frame;

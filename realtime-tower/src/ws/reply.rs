@@ -89,7 +89,7 @@ impl Room for WebSocketTransport {
     }
 
     fn away(&self, _: &Ask, away: Away, retry: Duration) -> Response<Body> {
-        reject::away(away.detail(), retry)
+        reject::kept_away(away, retry)
     }
 
     async fn answer<F: Feed, U: Uplink>(&self, mut visit: Box<Visit<F, U>>) -> Answer {

@@ -45,6 +45,8 @@ pub(super) struct Session<F, U> {
     /// Control frames the peer may still send.
     controls: Allowance,
     deadline: Deadline,
+    /// The reader's session has ended, and everything that follows from it has been done.
+    is_expired: bool,
 }
 
 /// Into what pieces a client sends.
@@ -118,7 +120,10 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         let limits = InboundLimits { message_bytes_max, fragments_max: config.fragments_max };
         let mut assembler = Assembler::new(limits);
         assembler.feed(&sent);
-        let outbox = if io.is_shared() { Outbox::shared() } else { Outbox::default() };
+        let mut outbox = if io.is_shared() { Outbox::shared() } else { Outbox::default() };
+        if downlink.permit().is_limited() {
+            outbox.keep_places();
+        }
         Self {
             io,
             assembler,
@@ -133,11 +138,15 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             alive: Alive::Quiet,
             controls: Allowance::new(config.controls_burst, config.controls_per_second),
             deadline: Deadline::after(config.ping),
+            is_expired: false,
         }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
         let mut moved = false;
+        if !self.is_expired && self.downlink.poll_expired(cx) {
+            self.expire();
+        }
         // A handler that answers at once empties what was read, as far as there is room for its replies.
         while self.take_in() | self.reply(cx) {
             moved = true;
@@ -343,20 +352,31 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                     let (format, encode) = frames::of(self.mode);
                     let cursors = self.downlink.permit().cursors();
                     if cursors.is_plain() || self.mode == Mode::Bare {
-                        batch.encoded(format, encode).for_each(|frame| self.outbox.push(frame));
-                        continue;
+                        for (frame, entry) in batch.encoded(format, encode).zip(batch.iter()) {
+                            self.outbox.push(frame);
+                            self.outbox.leads_to(Some(entry.cursor()));
+                        }
+                    } else {
+                        for entry in &batch {
+                            let (id, rest) = frames::signed(entry, &entry.encoded(format, encode), cursors);
+                            self.outbox.push(id);
+                            self.outbox.push(rest);
+                            self.outbox.leads_to(Some(entry.cursor()));
+                        }
                     }
-                    for entry in &batch {
-                        let (id, rest) = frames::signed(entry, &entry.encoded(format, encode), cursors);
-                        self.outbox.push(id);
-                        self.outbox.push(rest);
-                    }
+                    self.outbox.leads_to(self.downlink.place());
                 }
                 Message::Control(Control::Gap(gap)) if self.mode == Mode::Bare => {
                     self.close(code::GAP, Some(gap.to));
                 }
-                Message::Control(control) => self.say(&control),
-                Message::Beat(Some(place)) if self.mode == Mode::V1 => self.say(&Control::Ping(place)),
+                Message::Control(control) => {
+                    self.say(&control);
+                    self.outbox.leads_to(self.downlink.place());
+                }
+                Message::Beat(Some(place)) if self.mode == Mode::V1 => {
+                    self.say(&Control::Ping(place));
+                    self.outbox.leads_to(Some(place));
+                }
                 Message::Beat(_) => self.outbox.push(codec::ping(b"")),
                 Message::End(end) => self.end(&end),
             }
@@ -393,6 +413,25 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         if self.phase == Phase::Open {
             self.phase = Phase::Closing;
             self.deadline.restart(self.config.close_wait);
+        }
+    }
+
+    /// The session has ended: what waits to be written or handled is dropped, and the client is told where it was cut. A handler
+    /// that has begun goes on, unanswered.
+    fn expire(&mut self) {
+        self.is_expired = true;
+        self.messages.forget_waiting();
+        let Some(place) = self.outbox.cut() else { return };
+        self.downlink.stopped_at(place);
+        let end = match self.downlink.is_over() {
+            false => self.downlink.end(EndReason::Expired, None),
+            // It had come to its end; the client has not heard of it.
+            true => {
+                Message::End(End { reason: EndReason::Expired, cursor: place, retry: None, failure: None })
+            }
+        };
+        if let Message::End(end) = end {
+            self.end(&end);
         }
     }
 

@@ -8,8 +8,8 @@
 //!  through.rs ─┘ nginx, haproxy, varnish  └ proxies.mjs  realtime-js through real proxies
 //! ```
 //!
-//! They need Node, playwright-core and Chromium, nginx, haproxy and Varnish, which `cargo xtask test` finds or installs and names in the
-//! environment; without them they fail.
+//! They need Node, playwright-core and Chromium, nginx, haproxy and Varnish, which `cargo xtask test` finds or installs and
+//! names in the environment; without them they fail.
 //!
 //! Tests begin in the order of their names, as many at a time as there are cores: the short ones are to be the last.
 

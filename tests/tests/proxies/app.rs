@@ -10,7 +10,7 @@ use realtime_axum::Realtime;
 use realtime_core::{Event, Log};
 use realtime_tests::checker::{Checker, Report, Truth, Vacuity};
 use realtime_tower::{
-    Config, Handle, Inbound, LongPollTransport, Origins, PollTransport, SseConfig, SseTransport,
+    Config, Handle, Inbound, LongPollTransport, PollTransport, Proxies, SseConfig, SseTransport,
     WebSocketConfig, WebSocketTransport,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -28,12 +28,12 @@ pub(crate) struct App {
 #[derive(Clone, Debug)]
 pub(crate) struct Knobs {
     pub(crate) heartbeat: Duration,
-    pub(crate) origins: Origins,
+    pub(crate) proxies: Proxies,
 }
 
 impl Default for Knobs {
     fn default() -> Self {
-        Self { heartbeat: Duration::from_millis(500), origins: Origins::default() }
+        Self { heartbeat: Duration::from_millis(500), proxies: Proxies::default() }
     }
 }
 
@@ -51,7 +51,7 @@ impl App {
     }
 
     /// At an address where it may have been before.
-    pub(crate) fn at(addr: SocketAddr, log: &Log, Knobs { heartbeat, origins }: Knobs) -> Self {
+    pub(crate) fn at(addr: SocketAddr, log: &Log, Knobs { heartbeat, proxies }: Knobs) -> Self {
         let (mount, handle) = realtime_axum::mount()
             .transports((
                 WebSocketTransport(WebSocketConfig {
@@ -63,7 +63,7 @@ impl App {
                 LongPollTransport::default(),
                 PollTransport::default(),
             ))
-            .config(Config { origins, ..Config::default() })
+            .config(Config { proxies, ..Config::default() })
             .build();
         let router = Router::new().route("/events", mount.route(events)).with_state(log.clone());
         let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();

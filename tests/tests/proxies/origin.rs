@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use realtime_core::Log;
 use realtime_tests::client::{Place, Seen, Target, Transport};
 use realtime_tests::rules::{case_async, twin_async};
-use realtime_tower::Origins;
+use realtime_tower::Proxies;
 
 use crate::app::{App, Knobs};
 use crate::client::{connect, patient, until};
@@ -17,8 +17,7 @@ const PROXY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 fn app(named: IpAddr) -> App {
-    let origins = Origins::default().trust_proxy(named);
-    App::start(&Log::new(), Knobs { origins, ..Knobs::default() })
+    App::start(&Log::new(), Knobs { proxies: Proxies::default().trust(named), ..Knobs::default() })
 }
 
 /// A proxy that tells the app another host than the client's, as many do; X-Forwarded-Host alone still says it.

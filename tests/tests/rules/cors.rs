@@ -15,7 +15,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 use crate::mount::{Answered, Mount, ask, log, tick};
 use crate::raw::{Lines, Raw};
 
-const APP: &str = "https://app.example";
+pub(crate) const APP: &str = "https://app.example";
 const EVIL: &str = "https://evil.example";
 
 /// The headers that a page may send, and those that it must be able to read.
@@ -133,7 +133,7 @@ async fn a_page_can_read_the_cursor_headers() {
 }
 
 /// Who asks, and whether a WebSocket and a message may pass. The mount's host is realtime.test, and the app is named.
-fn origins() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, bool)> {
+pub(crate) fn origins() -> Vec<(&'static str, Vec<(&'static str, &'static str)>, bool)> {
     let cookie = ("cookie", "session=1");
     let with = |origin: &'static str| vec![("origin", origin), cookie];
     vec![
@@ -266,8 +266,8 @@ async fn reads_are_not_ours_to_refuse() {
     .await;
 }
 
-/// Which names a server answers to is its owner's to say, in front of the mount; what is ours is that a page of a name
-/// that an attacker bound to our address gets no further than to read.
+/// Which names a server answers to is its owner's to say (`Hosts`, see `gate.rs`); where he has not, a page of a name that an attacker
+/// bound to our address gets no further than to read.
 #[tokio::test(start_paused = true)]
 async fn a_rebound_name_is_no_name_of_ours() {
     for (what, lines, status) in [

@@ -10,6 +10,7 @@ use axum::routing::get;
 use axum::{Router, middleware};
 use realtime_axum::Realtime;
 use realtime_core::{Log, Start};
+use realtime_examples::hosts;
 use realtime_tower::Handle;
 
 use crate::costs::{Heads, Pane, Panes, count_heads};
@@ -51,13 +52,13 @@ struct App {
 pub(crate) fn app(shared: Shared) -> (Router, Vec<Handle>) {
     let mut router = Router::<App>::new().merge(assets::routes()).route("/stats", get(stats));
     let panes = MOUNTS.map(|(name, path)| {
-        let (mount, handle) = realtime_axum::mount().default_start(FIRST).build();
+        let (mount, handle) = realtime_axum::mount().default_start(FIRST).hosts(hosts()).build();
         let heads = Arc::new(Heads::default());
         let counted = middleware::from_fn_with_state(heads.clone(), count_heads);
         router = mem::take(&mut router).route(path, mount.route(events).layer(counted));
         Pane { name, handle, heads }
     });
-    let (room, said) = realtime_axum::mount().default_start(SAID_BEFORE).build();
+    let (room, said) = realtime_axum::mount().default_start(SAID_BEFORE).hosts(hosts()).build();
     let panes = Panes(Arc::new(panes));
     let handles = panes.handles().into_iter().chain([said]).collect();
     let router = router.route("/chat", room.route(chat));

@@ -30,6 +30,7 @@ fn showcase() -> (Router, Log, Arc<Pace>) {
 }
 
 async fn ask(app: &Router, request: axum::http::request::Builder, body: &str) -> Response {
+    let request = request.header(header::HOST, "localhost");
     app.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
 }
 

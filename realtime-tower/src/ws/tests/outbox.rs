@@ -4,6 +4,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use proptest::prelude::*;
+use realtime_core::Cursor;
 use tokio::io::{AsyncRead, DuplexStream, ReadBuf};
 
 use crate::ws::codec;
@@ -42,6 +43,10 @@ fn written(outbox: &mut Outbox, step: usize, mut meanwhile: impl FnMut(&mut Outb
             Poll::Pending => assert!(wrote > 0, "a connection with room takes something"),
         }
     }
+}
+
+fn cursor(position: u128) -> Cursor {
+    Cursor::new(7, position)
 }
 
 fn frames(count: usize) -> Vec<Bytes> {
@@ -191,6 +196,65 @@ fn a_close_at_once_finishes_the_frame_that_has_begun_and_drops_the_rest() {
             if at == 0 || ends.contains(&at) { at } else { *ends.iter().find(|end| **end > at).unwrap() };
         assert_eq!(out, [&whole[..begun], &close].concat(), "closed after {at} bytes");
     }
+}
+
+/// The place that a cut tells is that of the last frame which comes whole, wherever it falls, behind a Close too; a pong moves
+/// none.
+#[test]
+fn a_cut_tells_the_place_of_what_comes_whole() {
+    let all = frames(4);
+    let close = codec::close(4401, "C");
+    let ends: Vec<usize> = (0..=4).map(|n| frames(n).concat().len()).collect();
+    for is_closing in [false, true] {
+        for at in 0..=ends[4] {
+            let mut outbox = Outbox::default();
+            outbox.keep_places();
+            outbox.leads_to(Some(cursor(0)));
+            for (frame, n) in all.iter().cloned().zip(1..) {
+                outbox.push(frame);
+                outbox.leads_to(Some(cursor(n)));
+            }
+            if is_closing {
+                outbox.close(codec::close(1001, "said too late"));
+            }
+            let mut place = None;
+            let out = written(&mut outbox, 1, |outbox, out| {
+                if out == at && place.is_none() {
+                    outbox.pong(codec::pong(b"owed no more"));
+                    place = outbox.cut();
+                    outbox.close(close.clone());
+                }
+            });
+            // Once all is out and nothing waits, there is no moment left to cut in.
+            let Some(place) = place else {
+                assert!(at == ends[4] && !is_closing, "closing {is_closing}, cut after {at} bytes");
+                continue;
+            };
+            let whole = ends.iter().position(|end| *end >= at).unwrap();
+            assert_eq!(
+                out,
+                [&all[..whole].concat(), &close[..]].concat(),
+                "closing {is_closing}, cut after {at} bytes"
+            );
+            assert_eq!(place, Some(cursor(whole as u128)), "closing {is_closing}, cut after {at} bytes");
+        }
+    }
+}
+
+#[test]
+fn who_has_heard_the_close_is_not_cut_off_and_who_waits_is_told_where_he_is() {
+    let mut outbox = Outbox::default();
+    assert_eq!(outbox.cut(), None, "no places were kept");
+    outbox.keep_places();
+    assert_eq!(outbox.cut(), Some(None), "nothing was said yet");
+    outbox.push(codec::text(b"1"));
+    outbox.leads_to(Some(cursor(1)));
+    written(&mut outbox, 100, |_, _| {});
+    outbox.leads_to(Some(cursor(2)));
+    assert_eq!(outbox.cut(), Some(Some(cursor(2))), "a place that moved without a frame");
+    outbox.close(codec::close(1000, ""));
+    written(&mut outbox, 100, |_, _| {});
+    assert_eq!(outbox.cut(), None);
 }
 
 #[test]
