@@ -20,7 +20,7 @@ export async function poll(link) {
   while (!signal.aborted) {
     // The first one does not wait: the place is to be known before anything can be missed.
     const wait = isLong && link.openedAt ? settings.waitSeconds : 0;
-    const { offset, told } = link;
+    const { told } = link;
     const asked = Date.now();
     if (link.openedAt) link.alive(wait * 1000);
     /** @type {Record<string, string>} */
@@ -38,13 +38,15 @@ export async function poll(link) {
     tell(link, page);
     if (page.closed) return { over: true };
 
+    const isNews = link.told !== told;
     if (!isLong) {
-      const ms = page.upToDate || link.offset === offset ? settings.pollMs * (0.9 + Math.random() / 5) : 0;
+      // Where a page was cut there is more, at once: its last event says so.
+      const ms = page.upToDate || !isNews ? settings.pollMs * (0.9 + Math.random() / 5) : 0;
       link.alive(ms);
       await sleep(ms, signal);
     }
     // Sent away before its time: a drain, or something that does not wait and moves the place alone.
-    else if (link.told === told && wait && Date.now() - asked < TOO_SOON_MS) break;
+    else if (!isNews && wait && Date.now() - asked < TOO_SOON_MS) break;
   }
   return {};
 }

@@ -650,6 +650,13 @@ describe('polls', () => {
     expect(requests.length).toBeLessThan(13);
   });
 
+  test('pages that promise more, and move the place without an event, are no tight loop', async () => {
+    const { fetch, requests } = net((_, n) => (n > 200 ? never() : json(page([], 1 + (n % 2), { upToDate: false }))));
+    reader({ transports: ['poll'], fetch });
+    await pass(20_000);
+    expect(requests.length).toBeLessThan(13);
+  });
+
   test('a long-poll does not wait before its place is known, then it does', async () => {
     const { fetch, requests } = net((_, n) => {
       if (n === 1) return status(204, { 'Stream-Next-Offset': id(7) });
