@@ -10,6 +10,7 @@ use realtime_tests::client::{Http, Place, Reader, Seen, Target, Transport, Via};
 use realtime_tests::rules::case_async;
 use realtime_tower::{Config, CursorKeys, builder};
 use tokio::task::yield_now;
+use tokio::time::timeout;
 
 use crate::mount::{Mount, log, tick};
 
@@ -18,6 +19,9 @@ const RACES: u64 = 1_000;
 
 /// Before the place that both come with, after it, and while they read.
 const EVENTS: u64 = 12;
+
+/// For readers to be gone in: generous, for a machine that is busy.
+const GONE_WAIT: Duration = Duration::from_secs(30);
 
 /// Publishes, and writes it down.
 fn publish(log: &Log, truth: &mut Truth, n: u64) -> String {
@@ -77,8 +81,13 @@ async fn race(ways: [Via; 2], mut draw: fastrand::Rng) {
         let report = report.unwrap_or_else(|faults| panic!("{one} and {other}: {faults}"));
         assert_eq!((report.events, report.gaps), (EVENTS as usize - 1, 0), "{one} and {other}");
     }
-    mount.host.all_gone().await;
-    assert_eq!(mount.readers(), 0, "{one} and {other}");
+    // A place comes back as soon as its task is dropped, which is another thread's.
+    let are_gone = async {
+        while mount.readers() > 0 {
+            yield_now().await;
+        }
+    };
+    assert!(timeout(GONE_WAIT, are_gone).await.is_ok(), "{one} and {other}: a reader is left");
 }
 
 /// In threads, for the race to be one.
