@@ -2,8 +2,8 @@
 
 /**
  * - `network`: not reached, or broken off · `silent`: no sign of life for 2.5 heartbeats · `away`: the server says not now
- * - `unauthorized`: 401, 4401, or permission that expired · `refused`: any other status · `closed`: a close code that
- *   blames the client · `foreign`: an answer that is not the wire
+ * - `unauthorized`: 401, 4401, or permission that expired · `refused`: any other status, of which 400 is the end
+ * - `closed`: a close code that blames the client · `foreign`: an answer that is not the wire
  * - of `send`: `refused` (by the handler or the mount) · `unanswered`: it is not known whether it was handled · `full`:
  *   too many wait already · `closed`: the reader is
  * @typedef {'network' | 'silent' | 'away' | 'unauthorized' | 'refused' | 'closed' | 'foreign' | 'unanswered' | 'full'} Kind

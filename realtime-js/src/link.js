@@ -1,5 +1,6 @@
 // One attempt to read over one transport: what a transport needs, and the watchdog that ends it.
 
+import { TIMER_MS_MAX } from './backoff.js';
 import { RealtimeError, foreign } from './errors.js';
 import { request } from './request.js';
 
@@ -50,6 +51,8 @@ export function connect(settings, about, offset, hear) {
     signal,
     /** When `$open` came; 0 before. */
     openedAt: 0,
+    /** Events that came over it and were told. */
+    told: 0,
     /** Whether the other side has said anything at all. */
     isAnswered: false,
     /** What `$end` said. */
@@ -58,11 +61,20 @@ export function connect(settings, about, offset, hear) {
     send: /** @type {((text: string) => void) | undefined} */ (undefined),
     /** Who waits for a reply, by `ref`; called with nothing when it is lost. @type {Map<string, (reply?: Message) => void>} */
     replies: new Map(),
-    /** @param {Message} message */
+    /** A reply is for who asked, even when it is let go of. @param {Message} message */
     take(message) {
-      if (signal.aborted) return;
-      if (message.event === '$open') beat_ms = message.data.heartbeatMs || beat_ms;
-      hear(self, message);
+      try {
+        const { event, ref, data } = message;
+        if (event === '$reply') return self.replies.get(ref)?.(message);
+        if (signal.aborted) return;
+        if (event === '$open') {
+          if (data.heartbeatMs > 0) beat_ms = data.heartbeatMs;
+          self.alive();
+        }
+        hear(self, message);
+      } catch (caught) {
+        throw caught instanceof RealtimeError ? caught : foreign('an envelope', JSON.stringify(message));
+      }
     },
 
     /** There was a byte: the next is due within so many heartbeats, and `more_ms`. */
@@ -90,6 +102,7 @@ export function connect(settings, about, offset, hear) {
   function expect(ms) {
     clearTimeout(watch);
     if (signal.aborted) return;
+    ms = Math.min(ms, TIMER_MS_MAX);
     due = Date.now() + ms;
     watch = setTimeout(() => self.drop(new RealtimeError('silent', `not a byte in ${ms} ms`)), ms);
   }

@@ -1,5 +1,6 @@
 // What may be set, what it is by default, and what it must look like.
 
+import { TIMER_MS_MAX } from './backoff.js';
 import { base, isFunction } from './request.js';
 
 /** @typedef {'websocket' | 'sse' | 'long-poll' | 'poll'} Transport */
@@ -44,22 +45,39 @@ export const TRANSPORTS = ['websocket', 'sse', 'long-poll', 'poll'];
 /** A place to begin that is no cursor. @param {string} start */
 export const isReserved = (start) => /^(|-1|now|last-\d+)$/.test(start);
 
-/** What an option must be, other than a positive number that a timer can have. @type {Record<string, (value: any) => unknown>} */
+/** @typedef {[string, (value: any) => unknown]} Takes what an option takes, in words and as a check */
+
+/** @type {Record<string, Takes>} */
 const CHECKS = {
-  transports: (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
-  start: (start) => start.trim() && /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
-  headers: (headers) => isFunction(headers) || new Headers(headers),
-  protocols: (list) => isFunction(list) || Array.isArray(list),
-  credentials: (word) => /^(omit|same-origin|include)$/.test(word),
-  signal: (signal) => signal.addEventListener,
-  fetch: isFunction,
-  WebSocket: isFunction,
-  url: (url) => isFunction(url) || /^http/.test(new URL(url, base()).href),
+  transports: [
+    `a list of ${TRANSPORTS.join(', ')}`,
+    (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
+  ],
+  start: [
+    "a string: '-1', 'now', 'last-N' or a cursor",
+    (start) => start.trim() && /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
+  ],
+  headers: ['headers or a function', (headers) => isFunction(headers) || new Headers(headers)],
+  protocols: ['a list or a function', (list) => isFunction(list) || Array.isArray(list)],
+  credentials: ['omit, same-origin or include', (word) => /^(omit|same-origin|include)$/.test(word)],
+  signal: ['an AbortSignal', (signal) => signal.addEventListener],
+  fetch: ['a function', isFunction],
+  WebSocket: ['a class', isFunction],
+  url: [
+    'an http(s) URL (whole, unless in a page) or a function',
+    (url) => isFunction(url) || /^http/.test(new URL(url, base()).protocol),
+  ],
 };
+
+/** Every other option: what a timer can have. @type {Takes} */
+const NUMBER = [
+  'a number above 0 and below 2^31',
+  (value) => Number.isFinite(value) && value > 0 && value <= TIMER_MS_MAX,
+];
 
 /**
  * @param {Where} url @param {Options} [options] @returns {Settings}
- * @throws {TypeError} naming what is wrong
+ * @throws {TypeError} naming what is wrong, and what is right
  */
 export function settings(url, options) {
   /** @type {Record<string, any>} */
@@ -85,16 +103,17 @@ export function settings(url, options) {
   for (const [name, value] of Object.entries({ ...options, url })) {
     if (!(name in all)) throw new TypeError(`no option ${name}`);
     if (value === undefined && name !== 'url') continue;
+    const [takes, check] = CHECKS[name] ?? NUMBER;
     let isGood;
     try {
-      isGood = CHECKS[name] ? CHECKS[name](value) : Number.isFinite(value) && value > 0 && value < 2 ** 31;
+      isGood = check(value);
     } catch {}
-    if (!isGood) throw new TypeError(`option ${name} is wrong`);
+    if (!isGood) throw new TypeError(`option ${name} takes ${takes}`);
     all[name] = value;
   }
   if (!isFunction(url)) all.url = new URL(all.url, base()).href;
   // Node 20 has no WebSocket of its own.
   all.transports = all.transports.filter((/** @type {Transport} */ name) => name !== 'websocket' || all.WebSocket);
-  if (!all.transports.length) throw new TypeError('option WebSocket is missing');
+  if (!all.transports.length) throw new TypeError('option WebSocket is missing: it takes a class');
   return /** @type {Settings} */ (all);
 }

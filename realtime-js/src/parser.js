@@ -1,7 +1,10 @@
 // Server-Sent Events, from text in any pieces (WHATWG HTML, section 9.2.6).
 
-/** Characters that may be in hand; more is no event of ours (they have a mebibyte), and memory is not endless. */
-const CHARS_MAX = 1 << 26;
+import { foreign } from './errors.js';
+import { CHARS_MAX } from './request.js';
+
+/** What a line costs beyond its characters: one of many is a node in a rope of strings. */
+const LINE_CHARS = 32;
 
 /** @typedef {{ id?: string, event: string, data?: string }} Block `data` is absent where no line of it came */
 
@@ -13,13 +16,17 @@ export function parser(tell, retry) {
   let rest = '';
   /** @type {Block} */
   let block = { event: '' };
+  /** In hand, since the last block. */
+  let chars = 0;
 
   /** @param {string} line */
   function take(line) {
+    chars += line.length + LINE_CHARS;
     const [, name, value] = /** @type {RegExpExecArray} */ (/^([^:]*)(?:: ?)?(.*)/su.exec(line));
     if (!line) {
       tell(block);
       block = { event: '' };
+      chars = 0;
     } else if (name === 'data') block.data = block.data === undefined ? value : `${block.data}\n${value}`;
     else if (name === 'event') block.event = value;
     else if (name === 'id' && !value.includes('\0')) block.id = value;
@@ -34,6 +41,6 @@ export function parser(tell, retry) {
       rest = lines.pop() ?? '';
       lines.forEach(take);
     }
-    if (`${rest}${block.data}`.length > CHARS_MAX) throw new RangeError('an endless event');
+    if (rest.length + chars > CHARS_MAX) throw foreign('an event', 'an endless event');
   };
 }

@@ -4,12 +4,12 @@ import { sleep } from './backoff.js';
 import { foreign } from './errors.js';
 import { parse } from './link.js';
 import { isReserved } from './options.js';
-import { refusal } from './request.js';
+import { refusal, text } from './request.js';
 
 /** @import { RealtimeError } from './errors.js' */
 /** @import { Ending, Link } from './link.js' */
 
-/** A long-poll that ends sooner, and with nothing, has not waited. */
+/** A long-poll that ends sooner, and with no event that is new, has not waited. */
 const TOO_SOON_MS = 1_000;
 
 /** @param {Link} link @returns {Promise<Ending | RealtimeError>} */
@@ -20,7 +20,7 @@ export async function poll(link) {
   while (!signal.aborted) {
     // The first one does not wait: the place is to be known before anything can be missed.
     const wait = isLong && link.openedAt ? settings.waitSeconds : 0;
-    const before = link.offset;
+    const { told } = link;
     const asked = Date.now();
     if (link.openedAt) link.alive(wait * 1000);
     /** @type {Record<string, string>} */
@@ -32,16 +32,21 @@ export async function poll(link) {
     /** @type {any} */
     let page = { events: [], next: headers.get('Stream-Next-Offset'), upToDate: true, closed: headers.has('Stream-Closed') };
     if (status === 200) {
-      page = parse(await response.text(), 'a page of events');
-      if (!page.events?.map || !page.next) return foreign('a page of events', JSON.stringify(page));
-    } else if (status !== 204 && status !== 304) return refusal(status, headers);
+      page = parse(await text(response, link.alive), 'a page of events');
+      if (!Array.isArray(page.events) || !page.next) return foreign('a page of events', JSON.stringify(page));
+    } else if (status !== 204 && status !== 304) return refusal(response);
     tell(link, page);
     if (page.closed) return { over: true };
 
-    const isMoved = link.offset !== before;
-    if (!isLong) await sleep(page.upToDate || !isMoved ? settings.pollMs * (0.9 + Math.random() / 5) : 0, signal);
-    // Sent away before its time: a drain, or something between that does not wait.
-    else if (!isMoved && wait && Date.now() - asked < TOO_SOON_MS) break;
+    const isNews = link.told !== told;
+    if (!isLong) {
+      // Where a page was cut there is more, at once: its last event says so.
+      const ms = page.upToDate || !isNews ? settings.pollMs * (0.9 + Math.random() / 5) : 0;
+      link.alive(ms);
+      await sleep(ms, signal);
+    }
+    // Sent away before its time: a drain, or something that does not wait and moves the place alone.
+    else if (!isNews && wait && Date.now() - asked < TOO_SOON_MS) break;
   }
   return {};
 }

@@ -2,9 +2,9 @@
 //
 //   connecting ──$open──► open ──broke off, $end with a retry──► waiting ──time, online, visible──► connecting
 //        │                  │
-//        └──────────────────┴──$end without a retry, 204, 1000, a second 401, close()──► closed
+//        └──────────────────┴──$end without a retry, 204, 1000, a second 401, a 400, close()──► closed
 
-import { WAIT_MS_MAX, backoff, sleep } from './backoff.js';
+import { WAIT_MS_MAX, asked, backoff, sleep } from './backoff.js';
 import { recall, remember } from './choice.js';
 import { RealtimeError, foreign } from './errors.js';
 import { connect, payload } from './link.js';
@@ -22,9 +22,6 @@ const QUICK_MS = 5_000;
 
 /** After so many in a row the next transport is tried. */
 const QUICK_MAX = 3;
-
-/** The least that a server is taken to mean by "again later". */
-const WAIT_MS_MIN = 250;
 
 /** @type {Record<Transport, (link: Link, retry: (ms: number) => void) => Promise<Ending | RealtimeError>>} */
 const transports = { websocket, sse, 'long-poll': poll, poll };
@@ -123,7 +120,7 @@ export function reader(settings, emit, isFull) {
     /** @type {Ending | RealtimeError} */
     let ending = {};
     try {
-      if (!link.signal.aborted) ending = await transports[transport](link, (ms) => (retryMs = ms));
+      if (!link.signal.aborted) ending = await transports[transport](link, (ms) => (retryMs = asked(ms)));
     } catch (caught) {
       ending = caught instanceof RealtimeError ? caught : new RealtimeError('network', String(caught));
     }
@@ -146,6 +143,8 @@ export function reader(settings, emit, isFull) {
         isDenied = isRefused = true;
         return;
       }
+      // What is wrong with the cursor, or the URL, is as wrong the next time.
+      if (error.status === 400) return self.close(error);
       tell('error', { error });
       if (self.transport !== transport || /** @type {State} */ (self.state) === 'closed') return;
       if (!isLasting && isGivenUp(link, error) && ++moves < order.length) {
@@ -159,13 +158,12 @@ export function reader(settings, emit, isFull) {
     self.transport = best;
     moves = 0;
     const said = ending.retryMs;
-    const own = (tries ? undefined : retryMs) ?? backoff(tries, settings);
-    const ms = said === undefined ? own : Math.max(said, WAIT_MS_MIN);
+    const ms = said ?? (tries ? undefined : retryMs) ?? backoff(tries, settings);
     tries++;
     isPatient = said !== undefined;
     // What roused it before that does not count; nor once it was open, lest all come back at one moment.
     if (isPatient || link.openedAt) nap = new AbortController();
-    await wait(Math.min(ms, WAIT_MS_MAX));
+    await wait(ms);
   }
 
   /**
@@ -191,40 +189,54 @@ export function reader(settings, emit, isFull) {
 
   /** @param {Link} link @param {Message} message */
   function hear(link, message) {
-    const { id, event = 'message', topic, key, data } = message;
-    if (event[0] === '$') {
-      // A control repeats a place and mints none.
-      if (id) self.place = link.offset = id;
-      if (event === '$open') {
-        const { transport } = link.about;
-        link.openedAt = Date.now();
-        // What was asked for is good: the next poll, and the next connection, are to be given the same.
-        link.about.unauthorized = isRefused = false;
-        best = transport;
-        worked.add(transport);
-        remember(settings, transport);
-        say('open');
-        tell('open', { outcome: data.outcome, transport });
-      } else if (event === '$gap') {
-        seen = '';
-        tell('gap', data);
-      } else if (event === '$live' && live !== link) {
-        live = link;
-        tell('live');
-      } else if (event === '$end') {
-        const { reason, retry } = data;
-        const ending = retry === false ? { over: true } : { retryMs: Number(retry) || 0 };
-        link.end = reason === 'expired' ? new RealtimeError('unauthorized', reason) : ending;
-      }
-      return;
-    }
-    if (!link.openedAt) throw foreign('$open first', event);
-    if (!id?.trim) throw foreign('an event with an id', id);
-    if (id <= seen) return tell('duplicate', { lastEventId: id });
-    seen = self.place = link.offset = id;
-    const told = new MessageEvent(event, { data: payload(message), lastEventId: id });
-    emit(Object.assign(told, { topic, key }));
+    const { id, event = 'message' } = message;
+    const isControl = event[0] === '$';
+    // A control may have none.
+    if (id ? typeof id !== 'string' : !isControl) throw foreign('an id', id);
+    if (isControl) control(link, event, message);
+    else news(link, event, message);
+    // Somebody is behind: what follows is read again, from here.
     if (isFull()) link.drop();
+  }
+
+  /** It repeats a place and mints none. @param {Link} link @param {string} event @param {Message} message */
+  function control(link, event, { id, data }) {
+    if (id) self.place = link.offset = id;
+    if (event === '$open') {
+      const { transport } = link.about;
+      link.openedAt = Date.now();
+      // What was asked for is good: the next poll, and the next connection, are to be given the same.
+      link.about.unauthorized = isRefused = false;
+      best = transport;
+      worked.add(transport);
+      remember(settings, transport);
+      say('open');
+      tell('open', { outcome: data.outcome, transport });
+    } else if (event === '$gap') {
+      seen = '';
+      tell('gap', data);
+    } else if (event === '$live' && live !== link) {
+      live = link;
+      tell('live');
+    } else if (event === '$end') {
+      const { reason, retry } = data;
+      const ending = retry === false ? { over: true } : { retryMs: asked(Number(retry) || 0) };
+      link.end = reason === 'expired' ? new RealtimeError('unauthorized', reason) : ending;
+    }
+  }
+
+  /** @param {Link} link @param {string} event @param {Message} message */
+  function news(link, event, message) {
+    if (!link.openedAt) throw foreign('$open first', event);
+    const { id = '', topic, key } = message;
+    // Behind a `-` is the mount's tag: another key, another tag, the same event.
+    const [place] = id.split('-');
+    if (place <= seen) return tell('duplicate', { lastEventId: id });
+    const told = new MessageEvent(event, { data: payload(message), lastEventId: id });
+    seen = place;
+    self.place = link.offset = id;
+    link.told++;
+    emit(Object.assign(told, { topic, key }));
   }
 
   /** @param {string} type @param {object} [detail] */

@@ -3,6 +3,7 @@
 import { RealtimeError } from './errors.js';
 import { settings } from './options.js';
 import { reader } from './reader.js';
+import { isFunction } from './request.js';
 import { uplink } from './uplink.js';
 
 /** @import { Options, Transport, Where } from './options.js' */
@@ -48,7 +49,7 @@ export class Realtime extends EventTarget {
   /**
    * @param {Where} url of the mount, or a function that is asked for it on every attempt
    * @param {Options} [options]
-   * @throws {TypeError} naming the option that is wrong
+   * @throws {TypeError} naming the option that is wrong, and what it takes
    */
   constructor(url, options) {
     super();
@@ -72,12 +73,12 @@ export class Realtime extends EventTarget {
   /** The URL; empty where it is a function. */
   get url() {
     const { url } = this.#reader.settings;
-    return typeof url === 'string' ? url : '';
+    return isFunction(url) ? '' : /** @type {string} */ (url);
   }
 
   /** As an EventSource has it: 0 connecting or waiting, 1 open, 2 closed. */
   get readyState() {
-    return this.state === 'open' ? 1 : this.state === 'closed' ? 2 : 0;
+    return { connecting: 0, waiting: 0, open: 1, closed: 2 }[this.state];
   }
 
   get state() {
@@ -100,7 +101,9 @@ export class Realtime extends EventTarget {
    */
   switch(transport) {
     const { transports } = this.#reader.settings;
-    if (!transports.includes(transport)) throw new TypeError(`option transport is wrong`);
+    if (!transports.includes(transport)) {
+      throw new TypeError(`switch takes one of ${transports.join(', ')}`);
+    }
     this.#reader.switch(transport);
   }
 
@@ -110,7 +113,7 @@ export class Realtime extends EventTarget {
    * @param {SendOptions} [options]
    * @returns {Promise<any>} rejects with a `RealtimeError`
    */
-  send(data, options) {
+  send(data, options = {}) {
     return this.#uplink.send(data, options);
   }
 
@@ -133,7 +136,7 @@ export class Realtime extends EventTarget {
     const buffer = {
       isFull: false,
       push: (/** @type {RealtimeEvent | GapEvent} */ event) => {
-        buffer.isFull ||= events.push(event) >= bufferMax;
+        if (events.push(event) >= bufferMax) buffer.isFull = true;
         wake();
       },
     };

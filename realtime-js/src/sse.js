@@ -6,7 +6,7 @@
 import { RealtimeError, foreign } from './errors.js';
 import { parse } from './link.js';
 import { parser } from './parser.js';
-import { refusal } from './request.js';
+import { pieces, refusal } from './request.js';
 
 /** @import { Ending, Link } from './link.js' */
 
@@ -17,9 +17,10 @@ const TYPE = 'text/event-stream';
  * @returns {Promise<Ending | RealtimeError>}
  */
 export async function sse(link, retry) {
-  const { status, headers, body } = await link.request({ Accept: `${TYPE};data=envelope` });
+  const response = await link.request({ Accept: `${TYPE};data=envelope` });
+  const { status, headers, body } = response;
   if (status === 204) return { over: true };
-  if (status !== 200) return refusal(status, headers);
+  if (status !== 200) return refusal(response);
   const type = headers.get('Content-Type');
   if (!type?.startsWith(TYPE) || !body) return foreign(TYPE, type);
 
@@ -34,15 +35,12 @@ export async function sse(link, retry) {
     link.take(isEnveloped ? value : { id, event: event || undefined, data: value });
   }, retry);
 
-  const reader = body.getReader();
-  const decoder = new TextDecoder();
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return new RealtimeError('network', 'the stream broke off');
+  for await (const piece of pieces(body)) {
     link.alive();
-    push(decoder.decode(value, { stream: true }));
+    push(piece);
     if (link.end) return link.end;
   }
+  return new RealtimeError('network', 'the stream broke off');
 }
 
 /** @param {string} data */

@@ -39,9 +39,13 @@ export function uplink(settings, reader) {
   let refs = 0;
 
   /**
-   * @param {unknown} data @param {SendOptions} [options] @returns {Promise<any>}
+   * @param {unknown} data @param {SendOptions} options @returns {Promise<any>}
    */
-  async function send(data, { event = 'message', signal } = {}) {
+  async function send(data, options) {
+    const { event = 'message', signal, ...others } = options;
+    if (typeof options !== 'object' || Object.keys(others)[0]) {
+      throw new TypeError('send takes (data, { event, signal })');
+    }
     const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
     if (body === undefined) throw new TypeError('data must turn into JSON');
     if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event must be a printable name without $');
@@ -91,10 +95,10 @@ export function uplink(settings, reader) {
     const forget = () => replies.delete(ref);
     settled.addEventListener('abort', forget);
     replies.set(ref, (reply) => {
-      forget();
       if (!reply) reject(unanswered());
       else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
       else resolve(payload(reply));
+      forget();
     });
     send?.(`{"ref":"${ref}","event":${JSON.stringify(event)},"data":${body}}`);
   }
@@ -106,9 +110,8 @@ export function uplink(settings, reader) {
     let unauthorized = false;
     for (let tries = 0; !settled.aborted; tries++) {
       try {
-        const query = { event: event === 'message' ? '' : event };
-        const response = await request(settings, { transport: 'post', unauthorized }, query, init);
-        if (!response.ok) throw await refused(response);
+        const response = await request(settings, { transport: 'post', unauthorized }, { event }, init);
+        if (!response.ok) throw await refusal(response, 'refused');
         return resolve(await reply(response));
       } catch (caught) {
         const { kind, status, retryMs } = /** @type {RealtimeError} */ (caught);
@@ -139,15 +142,6 @@ async function reply(response) {
  * @param {number} status @param {number} [retryMs]
  */
 const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[234]/.test(String(status)));
-
-/** With the server's own words, where it has some. @param {Response} response */
-async function refused(response) {
-  const error = refusal(response.status, response.headers);
-  const said = await response.json().catch(() => {});
-  error.message = said?.title ?? error.message;
-  if (error.kind === 'away') error.kind = 'refused';
-  return error;
-}
 
 /** A random UUID; where the context is not secure there is none, and as many random bits in other letters do as well. */
 const uuid = () => crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join('-');

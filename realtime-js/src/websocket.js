@@ -47,11 +47,8 @@ export async function websocket(link) {
     socket.onmessage = (/** @type {{ data: string }} */ { data }) => {
       link.alive();
       try {
-        const message = parse(data, 'an envelope');
-        if (message.event === '$reply') {
-          replies.get(message.ref)?.(message);
-          if (signal.aborted && !replies.size) socket.close();
-        } else link.take(message);
+        link.take(parse(data, 'an envelope'));
+        if (signal.aborted && !replies.size) socket.close();
         if (link.end) end(link.end);
       } catch (error) {
         end(/** @type {RealtimeError} */ (error));

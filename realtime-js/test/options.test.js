@@ -5,7 +5,7 @@ import { Socket, URL_, reader, clear } from './kit.js';
 
 const wrong = {
   transports: [[], 'sse', ['sse', 'carrier-pigeon'], null],
-  start: ['', 'last-0', 'last-10001', 'last-x', 'a b', 'x'.repeat(97), null],
+  start: ['', -1, 'last-0', 'last-10001', 'last-x', 'a b', 'x'.repeat(97), null],
   headers: ['bearer', 7, { 'no good': 'x' }, null],
   protocols: ['bearer', {}],
   credentials: ['always', true],
@@ -28,6 +28,25 @@ test.each(Object.entries(wrong))('a wrong %s is thrown by its name', (name, valu
     expect(make, String(value)).toThrow(TypeError);
     expect(make, String(value)).toThrow(new RegExp(`\\b${name}\\b`));
   }
+});
+
+test.each([
+  ['transports', 'sse', 'option transports takes a list of websocket, sse, long-poll, poll'],
+  ['start', -1, "option start takes a string: '-1', 'now', 'last-N' or a cursor"],
+  ['headers', 7, 'option headers takes headers or a function'],
+  ['protocols', 'x', 'option protocols takes a list or a function'],
+  ['credentials', true, 'option credentials takes omit, same-origin or include'],
+  ['signal', true, 'option signal takes an AbortSignal'],
+  ['fetch', 'fetch', 'option fetch takes a function'],
+  ['WebSocket', {}, 'option WebSocket takes a class'],
+  ['pollMs', '5', 'option pollMs takes a number above 0 and below 2^31'],
+])('a wrong %s is told what it takes', (name, value, message) => {
+  expect(() => settings(URL_, { WebSocket: Socket, [name]: value })).toThrow(new TypeError(message));
+});
+
+test.each(['ws://events.test/events', '/events'])('the URL %s is told what it takes', (url) => {
+  const message = 'option url takes an http(s) URL (whole, unless in a page) or a function';
+  expect(() => settings(url, {})).toThrow(new TypeError(message));
 });
 
 test('a wrong URL and an unknown option are thrown by name', () => {
@@ -70,6 +89,6 @@ test('without a WebSocket that transport is passed over, and is missed where it 
 
 test('a transport that is none of those allowed cannot be switched to', () => {
   const { rt } = reader({ transports: ['sse'] });
-  expect(() => rt.switch('poll')).toThrow(/option transport/);
+  expect(() => rt.switch('poll')).toThrow(new TypeError('switch takes one of sse'));
   clear();
 });

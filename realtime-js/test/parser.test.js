@@ -50,7 +50,26 @@ test('an empty data line is an event, and none is not', () => {
 
 test('what never ends is refused', () => {
   const piece = 'x'.repeat(1 << 24);
-  expect(() => blocks(piece, piece, piece, piece, piece)).toThrow(RangeError);
+  expect(() => blocks(piece, piece, piece, piece, piece)).toThrow('an endless event');
   const line = `data: ${piece}\n`;
-  expect(() => blocks(line, line, line, line, line)).toThrow(RangeError);
+  expect(() => blocks(line, line, line, line, line)).toThrow('an endless event');
+});
+
+test('lines of nothing are no way around it: each costs more than its characters', () => {
+  for (const line of ['data:\n', 'data\n', ':\n', 'unknown\n']) {
+    const push = parser(() => {}, () => {});
+    const lines = line.repeat(1 << 14);
+    const endless = () => {
+      for (let n = 0; n < 400; n++) push(lines);
+    };
+    expect(endless, line).toThrow('an endless event');
+  }
+});
+
+test('of an event that ends no more than its own length counts', () => {
+  const line = `data: ${'x'.repeat(1 << 24)}\n`;
+  const told = [];
+  const push = parser(({ data }) => told.push(data.length), () => {});
+  for (let n = 0; n < 8; n++) push(`${line}${line}\n`);
+  expect(told).toEqual(Array(8).fill(2 ** 25 + 1));
 });

@@ -78,6 +78,40 @@ describe('a stream', () => {
     expect(events.map(({ data }) => data)).toEqual([new Uint8Array([0, 255, 10]), '12', null]);
   });
 
+  test('drops what was seen under another tag: a key of the mount was changed', async () => {
+    const { numbers } = await onSocket();
+    const tagged = (n, tag) => ({ ...event(n), id: `${id(n)}-${tag}` });
+    sockets[0].say(tagged(1, 'aaa'), tagged(1, 'bbb'), tagged(2, 'aaa'));
+    expect(numbers()).toEqual([1, 2]);
+  });
+
+  test('with a heartbeat slower than ours is waited for from its $open on', async () => {
+    const { rt } = await onSocket();
+    sockets[0].say(open(0, 'fresh', 60_000));
+    await pass(149_999);
+    expect(rt.state).toBe('open');
+    await pass(1);
+    expect(rt.state).toBe('waiting');
+  });
+
+  test('with a heartbeat beyond what a timer holds has none due', async () => {
+    const { rt, said } = await onSocket();
+    sockets[0].say(open(0, 'fresh', 365 * 24 * 3600 * 1000), live(0), event(1));
+    await pass(60_000);
+    sockets[0].say(event(2));
+    await pass(60_000);
+    expect([rt.state, said.filter((word) => /error/.test(word))]).toEqual(['open', []]);
+  });
+
+  test.each([[-1], [0], ['x'], [null], [{}]])('with a heartbeat of %j has the one by default', async (beat) => {
+    const { rt } = await onSocket();
+    sockets[0].say(open(0, 'fresh', beat), event(1));
+    await pass(37_499);
+    expect(rt.state).toBe('open');
+    await pass(1);
+    expect(rt.state).toBe('waiting');
+  });
+
   test('without a byte for 2.5 heartbeats is dead', async () => {
     const { said } = await onSocket({ backoffMs: 1_000 });
     sockets[0].say(open(0, 'fresh', 1_000));
@@ -165,6 +199,59 @@ describe('coming back', () => {
     const of = (random) => (vi.mocked(Math.random).mockReturnValue(random), [0, 1, 2, 3, 4, 50].map((n) => backoff(n, settings)));
     expect(of(0)).toEqual([0, 0, 0, 0, 0, 0]);
     expect(of(1)).toEqual([5_000, 10_000, 20_000, 40_000, 60_000, 60_000]);
+  });
+
+  test('tells whole milliseconds', async () => {
+    vi.mocked(Math.random).mockReturnValue(0.123456789);
+    const waits = [];
+    const { rt } = reader({ transports: ['sse'] });
+    rt.addEventListener('state', ({ state, retryMs }) => state === 'waiting' && waits.push(retryMs));
+    await pass(10_000);
+    expect(waits.slice(0, 2)).toEqual([617, 1_235]);
+  });
+
+  test.each(['1e999', '1e12', '54000001'])('after a retry of %s ms is no later than in 15 hours', async (said) => {
+    const { rt } = await onSocket();
+    let told;
+    rt.addEventListener('state', ({ retryMs }) => (told = retryMs));
+    sockets[0].say(`{"event":"$end","data":{"reason":"drain","retry":${said}}}`);
+    await settle();
+    expect(told).toBe(54_000_000);
+  });
+
+  test('after a retry: that no timer holds is no tight loop', async () => {
+    const { fetch, requests } = net(() => {
+      const sse = stream();
+      sse.write(`retry: ${'9'.repeat(400)}\n`);
+      sse.say(open(0));
+      setTimeout(sse.end, 6_000);
+      return sse.response;
+    });
+    reader({ transports: ['sse'], fetch });
+    await pass(60_000);
+    expect(requests.length).toBe(1);
+  });
+
+  test('with the longest pollMs that may be set is no tight loop', async () => {
+    vi.mocked(Math.random).mockReturnValue(0.999);
+    const { fetch, requests } = net(() => json(page([], 0)));
+    reader({ transports: ['poll'], fetch, pollMs: 2 ** 31 - 1 });
+    await pass(60_000);
+    expect(requests.length).toBe(1);
+  });
+
+  test('with a pollMs above the heartbeats is not taken for dead between two polls', async () => {
+    const { fetch, requests } = net(() => json(page([], 0)));
+    const { said } = reader({ transports: ['poll'], fetch, pollMs: 300_000 });
+    await pass(601_000);
+    expect([requests.length, said.includes('error: silent')]).toEqual([3, false]);
+  });
+
+  test('with the longest waitSeconds that may be set is not taken for dead at once', async () => {
+    const { fetch } = net((_, n) => (n === 1 ? json(page([], 0)) : never()));
+    const { rt } = reader({ transports: ['long-poll'], fetch, waitSeconds: 2 ** 31 - 1 });
+    await pass(60_000);
+    expect(rt.state).toBe('open');
   });
 
   test('from an unreachable server is never a tight loop', async () => {
@@ -258,6 +345,14 @@ describe('coming back', () => {
     ['Thu, 01 Jan 2026 00:00:09 GMT', 9_000],
     ['Thu, 01 Jan 2020 00:00:09 GMT', undefined],
     ['0', undefined],
+    ['0.001', 250],
+    ['0.25', 250],
+    ['0.2514', 251],
+    ['54000', 54_000_000],
+    ['54001', 54_000_000],
+    ['3000000', 54_000_000],
+    ['1e99', 54_000_000],
+    ['Fri, 01 Jan 2100 00:00:00 GMT', 54_000_000],
     ['soon', undefined],
     [undefined, undefined],
   ])('reads Retry-After: %s', (said, ms) => {
@@ -349,7 +444,10 @@ describe('which transport', () => {
   test.each([
     ['a page for people', () => new Response('<html>', { headers: { 'Content-Type': 'text/html' } }), 'expected text/event-stream, got text/html'],
     ['an event before $open', () => withSse((sse) => sse.write('id: x\ndata: 1\n\n')), 'expected $open first, got message'],
-    ['an event without an id', () => withSse((sse) => (sse.say(open(0)), sse.write('data: {"data":1}\n\n'))), 'expected an event with an id, got undefined'],
+    ['an event without an id', () => withSse((sse) => (sse.say(open(0)), sse.write('data: {"data":1}\n\n'))), 'expected an id, got undefined'],
+    ['an event with an empty id', () => withSse((sse) => (sse.say(open(0)), sse.write('data: {"id":"","data":1}\n\n'))), 'expected an id, got '],
+    ['an id that is no text', () => withSse((sse) => (sse.say(open(0)), sse.write('data: {"id":{"trim":1},"data":1}\n\n'))), 'expected an id, got [object Object]'],
+    ['bytes that are none', () => withSse((sse) => sse.say(open(0), { ...event(1), encoding: 'base64', data: '***' })), /^expected an envelope, got .*tick/],
     ['a control that is no JSON', () => withSse((sse) => sse.write('event: $open\ndata: {\n\n')), 'expected an envelope, got {'],
     ['a status', () => status(406), 'the server answered 406'],
   ])('%s is no wire: the error says what was expected, then the next is tried', async (_, answer, message) => {
@@ -358,9 +456,24 @@ describe('which transport', () => {
     const { rt, said } = reader({ transports: ['sse', 'poll'], fetch });
     rt.addEventListener('error', (event) => (error = event.error));
     await settle();
-    expect(error.message).toBe(message);
+    expect(error.message).toMatch(message);
     expect(said.at(-1)).toBe('connecting poll');
   });
+
+  test.each(['{"event":"$open"}', '{"event":null}', '{"event":"$end","data":null}', '{"id":7,"event":"$ping"}', 'null', '7'])(
+    '%s over a WebSocket is no wire, either: it is told, and the next is tried',
+    async (nonsense) => {
+      const sse = stream();
+      sse.say(open(0));
+      const { said, rt } = reader({ transports: ['websocket', 'sse'], fetch: async () => sse.response });
+      await settle();
+      sockets[0].open();
+      sockets[0].say(nonsense);
+      await settle();
+      expect(said).toEqual(['connecting websocket', 'error: foreign', 'connecting sse', 'open sse', 'open: fresh']);
+      expect(rt.transport).toBe('sse');
+    },
+  );
 
   function withSse(write) {
     const sse = stream();
@@ -376,6 +489,40 @@ describe('which transport', () => {
     expect(said.at(-1)).toMatch(/^waiting/);
     await pass(10 * 60_000);
     expect(requests.length).toBeLessThan(3 * 25);
+  });
+
+  test('a 404 may be a deploy: each round ends in an error and a wait that grows', async () => {
+    const { fetch, requests } = net(() => status(404));
+    const { said, rt } = reader({ transports: ['sse', 'poll'], fetch });
+    await pass(10 * 60_000);
+    const round = ['connecting sse', 'error: refused', 'connecting poll', 'error: refused', 'waiting sse'];
+    expect(said.slice(0, 10)).toEqual([...round, ...round]);
+    expect(requests.length).toBeLessThan(2 * 25);
+    expect(rt.state).not.toBe('closed');
+  });
+
+  test.each(['sse', 'long-poll', 'poll'])('a 400 over %s will get no better: it is told why, and it is the end', async (transport) => {
+    const problem = { title: 'Bad Request', status: 400, detail: 'the cursor is malformed' };
+    const { fetch, requests } = net(() => json(problem, { status: 400 }));
+    const { said, rt } = reader({ transports: [transport, 'websocket'], start: 'rubbish', fetch });
+    let error;
+    rt.addEventListener('error', (event) => (error = event.error));
+    await pass(10 * 60_000);
+    expect([requests.length, sockets.length]).toEqual([1, 0]);
+    expect(said).toEqual([`connecting ${transport}`, 'error: refused', `closed ${transport}`]);
+    expect(error).toMatchObject({ kind: 'refused', status: 400, message: 'the cursor is malformed' });
+  });
+
+  test.each([
+    ['its detail', { title: 'Service Unavailable', detail: 'draining: come back' }, 'draining: come back'],
+    ['its title, where it has no more', { title: 'Service Unavailable' }, 'Service Unavailable'],
+    ['its status, where it has no words', null, 'the server answered 503'],
+  ])('a refusal is told by %s', async (_, problem, message) => {
+    const { rt } = reader({ transports: ['sse'], fetch: async () => json(problem, { status: 503, headers: { 'Retry-After': '9' } }) });
+    let error;
+    rt.addEventListener('error', (event) => (error = event.error));
+    await settle();
+    expect(error).toMatchObject({ kind: 'away', status: 503, message, retryMs: 9_000 });
   });
 
   test('a server that is away loses no transport its place', async () => {
@@ -503,6 +650,13 @@ describe('polls', () => {
     expect(requests.length).toBeLessThan(13);
   });
 
+  test('pages that promise more, and move the place without an event, are no tight loop', async () => {
+    const { fetch, requests } = net((_, n) => (n > 200 ? never() : json(page([], 1 + (n % 2), { upToDate: false }))));
+    reader({ transports: ['poll'], fetch });
+    await pass(20_000);
+    expect(requests.length).toBeLessThan(13);
+  });
+
   test('a long-poll does not wait before its place is known, then it does', async () => {
     const { fetch, requests } = net((_, n) => {
       if (n === 1) return status(204, { 'Stream-Next-Offset': id(7) });
@@ -516,6 +670,66 @@ describe('polls', () => {
     expect(said).toEqual(['connecting long-poll', 'open long-poll', 'open: fresh', 'live']);
     await pass(60_000);
     expect(said).toContain('error: silent');
+  });
+
+  test.each([
+    ['move the place without an event', (n) => status(204, { 'Stream-Next-Offset': id(1 + (n % 2)) })],
+    ['tell what was told', (n) => json(page([event(1)], 1 + (n % 2)))],
+    ['tell gaps alone', (n) => json({ ...page([], n), gap: { reason: 'trimmed', from: null, to: id(n) } })],
+  ])('long-polls that are answered at once and %s are waited between', async (_, answer) => {
+    const { fetch, requests } = net((_, n) => (n > 200 ? never() : answer(n)));
+    reader({ transports: ['long-poll'], fetch });
+    await pass(60_000);
+    expect(requests.length).toBeLessThan(50);
+  });
+
+  test('long-polls that bring an event each are not waited between', async () => {
+    const { fetch, requests } = net((_, n) => (n > 20 ? never() : json(page([event(n)], n))));
+    const { numbers } = reader({ transports: ['long-poll'], fetch });
+    await settle();
+    expect([requests.length, numbers().length]).toEqual([21, 20]);
+  });
+
+  test.each([[{ a: 1 }], [7], [''], [null], [undefined]])('a next of %j is no page', async (next) => {
+    const { fetch } = net(() => json({ ...page([], 1), next }));
+    const { rt, said } = reader({ transports: ['poll'], fetch });
+    await settle();
+    expect([rt.lastEventId, said.includes('error: foreign')]).toEqual(['', true]);
+  });
+
+  test.each([[[null]], [[7]], [{ map: 1 }], [7]])('events of %j are no page', async (events) => {
+    const { fetch } = net(() => json(page(events, 1)));
+    const { said } = reader({ transports: ['poll'], fetch });
+    await settle();
+    expect(said.filter((word) => /^error/.test(word))).toEqual(['error: foreign']);
+  });
+
+  test('a page without an end is let go of', async () => {
+    vi.useRealTimers();
+    let sent = 0;
+    const piece = new Uint8Array(1 << 20).fill(0x20);
+    const body = new ReadableStream({
+      pull: (to) => void (to.enqueue(piece), (sent += piece.length), sent > 2 ** 28 && to.close()),
+    });
+    const { fetch, requests } = net(() => new Response(body));
+    const { said } = reader({ transports: ['poll'], fetch });
+    await vi.waitFor(() => expect(said).toContain('error: foreign'), { timeout: 20_000 });
+    expect(sent).toBeLessThan(2 ** 27);
+    expect(requests[0].signal.aborted).toBe(true);
+  }, 30_000);
+
+  test('a page that comes slowly is not taken for silence', async () => {
+    const slow = stream({});
+    const { fetch } = net(() => slow.response);
+    const { numbers, said } = reader({ transports: ['poll'], fetch });
+    const text = JSON.stringify(page([event(1)], 1));
+    for (let at = 0; at < text.length; at += 50) {
+      await pass(20_000);
+      slow.write(text.slice(at, at + 50));
+    }
+    slow.end();
+    await settle();
+    expect([numbers(), said.includes('error: silent')]).toEqual([[1], false]);
   });
 
   test('long-polls that are sent away at once are no tight loop', async () => {
@@ -628,6 +842,51 @@ describe('for await', () => {
     sockets[1].say(open(4, 'resumed'), event(5));
     numbers.push((await events.next()).value.data.n, (await events.next()).value.data.n);
     expect(numbers).toEqual([1, 2, 3, 4, 5]);
+  });
+
+  test('loses no event behind the gap that fills its buffer', async () => {
+    const { rt } = await onSocket({ bufferMax: 4 });
+    const events = rt[Symbol.asyncIterator]();
+    const first = events.next();
+    await settle();
+    sockets[0].say(event(1), event(2), event(3), gap(3, 8), event(9));
+    await settle();
+    expect([sockets[0].isClosed, rt.lastEventId]).toEqual([true, id(8)]);
+    const seen = [(await first).value];
+    for (let n = 1; n < 4; n++) seen.push((await events.next()).value);
+    await settle();
+    expect(sockets[1].url.searchParams.get('offset')).toBe(id(8));
+    sockets[1].open();
+    sockets[1].say(open(8, 'resumed'), event(9));
+    seen.push((await events.next()).value);
+    expect(seen.map(({ data, type }) => data?.n ?? type)).toEqual([1, 2, 3, 'gap', 9]);
+  });
+
+  test('loses none of a storm of gaps, and keeps no more than bufferMax', async () => {
+    const { rt } = await onSocket({ bufferMax: 4 });
+    const events = rt[Symbol.asyncIterator]();
+    const first = events.next();
+    await settle();
+    sockets[0].say(...[...Array(20).keys()].map((n) => gap(n, n + 1)));
+    await settle();
+    expect(sockets[0].isClosed).toBe(true);
+    const told = [(await first).value.to];
+    for (let n = 1; n < 4; n++) told.push((await events.next()).value.to);
+    expect(told).toEqual([1, 2, 3, 4].map((n) => id(n)));
+    expect(rt.lastEventId).toBe(id(4));
+  });
+
+  test('loses nothing in a page that has its gap at the brim', async () => {
+    const pages = [page([event(1)], 1), { ...page([event(9)], 9), gap: { reason: 'trimmed', from: id(1), to: id(8) } }, page([event(9)], 9)];
+    const { fetch, requests } = net((_, n) => (n > 3 ? never() : json(pages[n - 1])));
+    const { rt } = reader({ transports: ['poll'], bufferMax: 1, fetch });
+    const events = rt[Symbol.asyncIterator]();
+    const first = events.next();
+    await pass(5_000);
+    expect([requests.length, rt.lastEventId]).toEqual([2, id(8)]);
+    const seen = [(await first).value, (await events.next()).value, (await events.next()).value];
+    expect(seen.map(({ data, type }) => data?.n ?? type)).toEqual([1, 'gap', 9]);
+    expect(requests[2].url.searchParams.get('offset')).toBe(id(8));
   });
 
   test('that is left gives the reader its way again', async () => {

@@ -50,6 +50,15 @@ test('over a socket each reply finds who asked, in whatever order', async () => 
   expect(await sent[2]).toEqual(new Uint8Array([0, 255, 10]));
 });
 
+test('a reply that cannot be read is no wire, and its message is without an answer at once', async () => {
+  const { said, rt } = await onSocket({ fetch: never });
+  const sent = failed(rt.send(1));
+  await settle();
+  sockets[0].say({ ref: sockets[0].sent[0].ref, event: '$reply', data: '***', encoding: 'base64' });
+  expect(await sent).toMatchObject({ kind: 'unanswered' });
+  expect(said.slice(-2)).toEqual(['error: foreign', 'connecting sse']);
+});
+
 test('a frame whose socket is gone is not sent again: nobody knows whether it was handled', async () => {
   const { rt } = await onSocket({ fetch: never });
   const sent = failed(rt.send('once'));
@@ -106,6 +115,19 @@ test('POSTs are sent one after the other, in order', async () => {
   expect(posts.map(({ body }) => body)).toEqual(['1']);
   answer(json('first'));
   expect(await Promise.all(sent)).toEqual(['first', 'second']);
+});
+
+test.each(['3000000', '1e99', 'Fri, 01 Jan 2100 00:00:00 GMT', '0.001'])('a Retry-After of %s is no spin of POSTs', async (said) => {
+  const { rt, posts } = await onPolls([...Array(100)].map(() => () => status(503, { 'Retry-After': said })));
+  failed(rt.send(1));
+  await pass(1_000);
+  expect(posts.length).toBeLessThan(6);
+});
+
+test('a refusal with a detail is told by that: it says what to do', async () => {
+  const problem = { title: 'Unsupported Media Type', status: 415, detail: 'send application/json' };
+  const { rt } = await onPolls([() => json(problem, { status: 415 })]);
+  expect(await failed(rt.send(1))).toEqual({ kind: 'refused', status: 415, message: 'send application/json' });
 });
 
 test('a refusal is told in the words of the server, and a broken key is not tried again', async () => {
@@ -204,6 +226,12 @@ test.each([
   const { rt } = reader();
   await expect(rt.send(data, { event })).rejects.toThrow(TypeError);
   await expect(rt.send(data, { event })).rejects.toThrow(name);
+});
+
+test.each([['hello'], [''], [7], [{ name: 'hello' }], [{ event: 'hello', key: 'k' }]])('options of %j are a TypeError that says what they are', async (options) => {
+  const { rt } = await onSocket();
+  await expect(rt.send(1, options)).rejects.toThrow(new TypeError('send takes (data, { event, signal })'));
+  expect(sockets[0].sent).toEqual([]);
 });
 
 test('while one transport is changed for another, a POST under way keeps its key', async () => {

@@ -165,7 +165,8 @@ fn one(built: &Path, target: &str, time: Duration) -> Outcome<Figures> {
         "-verbosity=1".to_owned(),
     ]);
     let output = File::create(&log)?;
-    command.env("ASAN_OPTIONS", "detect_odr_violation=0").env("RUST_BACKTRACE", "1");
+    // What the sanitizer holds back of freed memory, 256 MB else, is not the target's.
+    command.env("ASAN_OPTIONS", "detect_odr_violation=0:quarantine_size_mb=32").env("RUST_BACKTRACE", "1");
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
     let status = command.status().map_err(|error| format!("{}: {error}", built.join(target).display()))?;
     let said = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
