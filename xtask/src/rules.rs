@@ -1,9 +1,16 @@
 //! The table of rules: what docs/rules.md demands against the cases that ran.
 //!
-//! docs/rules.md is read by its table rows alone, `| id | proof | rule |` and whatever follows: the proof is a list of
-//! `case` (a case must have run), `twin` (and the good twin of what is refused) and `held` (else its absence is only
-//! shown), or `-` (proved by a suite of its own). A run leaves files of `case<TAB>id<TAB>what` and `twin<TAB>id<TAB>what` lines,
-//! written by `realtime_tests::rules` once the assertions passed.
+//! docs/rules.md is read by its table rows alone, `| id | proof | rule |` and whatever follows. The proof is one of
+//!
+//! ```text
+//! case            a case must have run
+//! case, twin      and the good twin of what is refused
+//! later: reason   not applicable yet, and why
+//! -               proved by a suite of its own, whose command the row names; of a figure (G): by what its last cell says
+//! ```
+//!
+//! A run leaves files of `case<TAB>id<TAB>what` and `twin<TAB>id<TAB>what` lines, written by `realtime_tests::rules` once the
+//! assertions passed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,12 +27,26 @@ struct Rule {
     title: String,
 }
 
-/// What the run must have shown of a rule.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Proof {
-    case: bool,
-    twin: bool,
-    held: bool,
+/// Where the proof of a rule is to be found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Proof {
+    /// In a case that ran.
+    Case,
+    /// In a case that was refused, and its twin that passed.
+    CaseAndTwin,
+    /// Nowhere yet, for this reason.
+    Later(String),
+    /// In a suite of its own, which this run says nothing of.
+    Suite,
+}
+
+/// What a run says of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Proved,
+    Lacking,
+    Later,
+    BySuite,
 }
 
 /// The distinct cases and twins that ran, by rule.
@@ -35,10 +56,11 @@ struct Ran {
     twins: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// Prints the table and fails if a rule that is held lacks its case or its twin.
+/// Prints the table and fails if a rule lacks its case or its twin, and does not say why.
 ///
 /// # Errors
-/// A row or a record that cannot be read, a record of an unknown rule, a held rule without proof.
+/// A row or a record that cannot be read, a record of an unknown rule, a rule without proof, a proof of a rule that is said to
+/// come later.
 pub(crate) fn hold(document: &Path, records: &Path) -> Outcome {
     let text = fs::read_to_string(document).map_err(|error| format!("{}: {error}", document.display()))?;
     let rules = parse(&text)?;
@@ -62,10 +84,18 @@ fn parse(text: &str) -> Outcome<Vec<Rule>> {
         if rules.iter().any(|rule| rule.id == id) {
             return Err(format!("{id} stands there twice").into());
         }
-        let proof = Proof::parse(proof).map_err(|word| format!("{id}: `{word}` is no proof"))?;
+        let proof = Proof::parse(proof).ok_or_else(|| format!("{id}: `{proof}` is no proof"))?;
+        if proof == Proof::Suite && !is_figure(id) && !line.contains("`cargo ") {
+            return Err(format!("{id}: `-` is for a suite, and the row has to name its command").into());
+        }
         rules.push(Rule { id: id.to_owned(), proof, title: title(says) });
     }
     if rules.is_empty() { Err("no rule found".into()) } else { Ok(rules) }
+}
+
+/// A figure is shown by what its last cell says; a case may prove it all the same.
+fn is_figure(id: &str) -> bool {
+    id.starts_with("G-")
 }
 
 /// What a rule's cell has in bold at its head, else its first sentence.
@@ -84,19 +114,16 @@ fn is_id(cell: &str) -> bool {
 }
 
 impl Proof {
-    /// Reads `case, twin, held`, or gives the word back that it does not know.
-    fn parse(cell: &str) -> Result<Self, &str> {
-        let mut proof = Self::default();
-        for word in cell.split(',').map(str::trim).filter(|word| *word != "-") {
-            match word {
-                "case" => proof.case = true,
-                "twin" => proof.twin = true,
-                "held" => proof.held = true,
-                other => return Err(other),
+    fn parse(cell: &str) -> Option<Self> {
+        match cell {
+            "case" => Some(Self::Case),
+            "case, twin" => Some(Self::CaseAndTwin),
+            "-" => Some(Self::Suite),
+            other => {
+                let reason = other.strip_prefix("later: ")?.trim();
+                (!reason.is_empty()).then(|| Self::Later(reason.to_owned()))
             }
         }
-        // What is held must say what it is held to, and a twin is the twin of a case.
-        if (proof.twin || proof.held) && !proof.case { Err(cell) } else { Ok(proof) }
     }
 }
 
@@ -128,40 +155,85 @@ impl Ran {
         self.twins.get(&rule.id).map_or(0, BTreeSet::len)
     }
 
-    fn lacking(&self, rules: &[Rule]) -> Vec<String> {
-        let mut lacking = Vec::new();
-        for rule in rules.iter().filter(|rule| rule.proof.held) {
-            if self.cases(rule) == 0 {
-                lacking.push(format!("{} has no case", rule.id));
-            }
-            if rule.proof.twin && self.twins(rule) == 0 {
-                lacking.push(format!("{} has no twin that passes", rule.id));
-            }
+    fn verdict(&self, rule: &Rule) -> Verdict {
+        let (has_case, has_twin) = (self.cases(rule) > 0, self.twins(rule) > 0);
+        match rule.proof {
+            Proof::Case if has_case => Verdict::Proved,
+            Proof::CaseAndTwin if has_case && has_twin => Verdict::Proved,
+            Proof::Case | Proof::CaseAndTwin => Verdict::Lacking,
+            // What is proved is no longer for later.
+            Proof::Later(_) if has_case || has_twin => Verdict::Lacking,
+            Proof::Later(_) => Verdict::Later,
+            Proof::Suite => Verdict::BySuite,
         }
-        lacking
+    }
+
+    fn lacking(&self, rules: &[Rule]) -> Vec<String> {
+        rules
+            .iter()
+            .filter(|rule| self.verdict(rule) == Verdict::Lacking)
+            .map(|rule| self.lack(rule))
+            .collect()
+    }
+
+    fn lack(&self, rule: &Rule) -> String {
+        let what = match rule.proof {
+            Proof::Later(_) => "has a case, and is said to come later",
+            _ if self.cases(rule) == 0 => "has no case",
+            _ => "has no twin that passes",
+        };
+        format!("{} {what}", rule.id)
     }
 }
 
-/// Every rule that a case can prove, with what ran of it.
+/// Every rule with what ran of it, and figures where a case is to prove them.
 struct Table<'a> {
     rules: &'a [Rule],
     ran: &'a Ran,
 }
 
+impl Table<'_> {
+    fn rows(&self) -> impl Iterator<Item = (&Rule, Verdict)> {
+        let is_shown = |rule: &&Rule| !(rule.proof == Proof::Suite && is_figure(&rule.id));
+        self.rules.iter().filter(is_shown).map(|rule| (rule, self.ran.verdict(rule)))
+    }
+
+    fn count(&self, of: Verdict) -> usize {
+        self.rows().filter(|(_, verdict)| *verdict == of).count()
+    }
+}
+
 impl fmt::Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{:<8} {:>5} {:>5} {:>4}  says", "rule", "cases", "twins", "held")?;
-        let (mut shown, mut proved) = (0, 0);
-        for rule in self.rules.iter().filter(|rule| rule.proof.case) {
+        writeln!(f, "{:<8} {:>5} {:>5} {:<7}  says", "rule", "cases", "twins", "is")?;
+        for (rule, verdict) in self.rows() {
             let (cases, twins) = (self.ran.cases(rule), self.ran.twins(rule));
-            proved += usize::from(cases > 0 && (twins > 0 || !rule.proof.twin));
-            shown += 1;
-            let twins = if rule.proof.twin || twins > 0 { twins.to_string() } else { "-".into() };
-            let held = if rule.proof.held { "yes" } else { "" };
-            writeln!(f, "{:<8} {cases:>5} {twins:>5} {held:>4}  {}", rule.id, rule.title)?;
+            let (id, title) = (&rule.id, &rule.title);
+            write!(f, "{id:<8} {cases:>5} {twins:>5} {:<7}  {title}", verdict.word())?;
+            match &rule.proof {
+                Proof::Later(reason) => writeln!(f, " ({reason})")?,
+                _ => writeln!(f)?,
+            }
         }
-        let held = self.rules.iter().filter(|rule| rule.proof.held).count();
-        writeln!(f, "{proved} of {shown} rules proved by this run, {held} held")
+        let [proved, lacking, later, suite] =
+            [Verdict::Proved, Verdict::Lacking, Verdict::Later, Verdict::BySuite].map(|of| self.count(of));
+        writeln!(
+            f,
+            "{} rules: {proved} proved, {lacking} lacking, {later} later, {suite} by a suite",
+            self.rows().count()
+        )
+    }
+}
+
+impl Verdict {
+    /// As the table has it.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Proved => "proved",
+            Self::Lacking => "LACKING",
+            Self::Later => "later",
+            Self::BySuite => "suite",
+        }
     }
 }
 
@@ -173,9 +245,10 @@ mod tests {
 # Rules
 | id | proof | rule |
 |---|---|---|
-| P-XX-01 | case, twin, held | **Refuses rubbish.** Section 1: a `b. c`. |
-| P-XX-02 | case | **Answers.** |
-| D-03 | case, held | Order |
+| P-XX-01 | case, twin | **Refuses rubbish.** Section 1: a `b. c`. |
+| P-XX-02 | later: nobody asks yet | **Answers.** |
+| D-03 | case | Order |
+| A-05 | - | **Much.** | `cargo xtask stress much` | passes |
 | G-04 | - | a figure | a test |
 | not a rule | case | x |
 ";
@@ -189,13 +262,16 @@ mod tests {
     #[test]
     fn rows_are_read_and_nothing_else_is() {
         let rules = parse(DOCUMENT).unwrap();
-        let seen: Vec<_> = rules.iter().map(|rule| (rule.id.as_str(), rule.title.as_str())).collect();
-        let expected =
-            [("P-XX-01", "Refuses rubbish"), ("P-XX-02", "Answers"), ("D-03", "Order"), ("G-04", "a figure")];
+        let seen: Vec<_> =
+            rules.iter().map(|rule| (rule.id.as_str(), rule.proof.clone(), rule.title.as_str())).collect();
+        let expected = [
+            ("P-XX-01", Proof::CaseAndTwin, "Refuses rubbish"),
+            ("P-XX-02", Proof::Later("nobody asks yet".into()), "Answers"),
+            ("D-03", Proof::Case, "Order"),
+            ("A-05", Proof::Suite, "Much"),
+            ("G-04", Proof::Suite, "a figure"),
+        ];
         assert_eq!(seen, expected);
-        assert_eq!(rules[0].proof, Proof { case: true, twin: true, held: true });
-        assert_eq!(rules[1].proof, Proof { case: true, twin: false, held: false });
-        assert_eq!(rules[3].proof, Proof::default());
     }
 
     #[test]
@@ -203,9 +279,12 @@ mod tests {
         for (row, says) in [
             ("| D-01 | case", "D-01: a row is `| id | proof | rule |`"),
             ("| D-01 | cases | x |", "D-01: `cases` is no proof"),
-            ("| D-01 | held | x |", "D-01: `held` is no proof"),
+            ("| D-01 | case, held | x |", "D-01: `case, held` is no proof"),
             ("| D-01 | twin | x |", "D-01: `twin` is no proof"),
             ("| D-01 |  | x |", "D-01: `` is no proof"),
+            ("| D-01 | later | x |", "D-01: `later` is no proof"),
+            ("| D-01 | later: | x |", "D-01: `later:` is no proof"),
+            ("| D-01 | - | x | y |", "D-01: `-` is for a suite, and the row has to name its command"),
             ("| D-01 | case | x |\n| D-01 | case | y |", "D-01 stands there twice"),
             ("no table", "no rule found"),
         ] {
@@ -248,15 +327,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_held_can_be_lacking() {
+    fn a_rule_without_its_proof_is_lacking_unless_it_says_why() {
         let rules = parse(DOCUMENT).unwrap();
-        let lacking = |records| ran(records).unwrap().lacking(&rules);
-        assert_eq!(
-            lacking(""),
-            ["P-XX-01 has no case", "P-XX-01 has no twin that passes", "D-03 has no case"]
-        );
+        let lacking = |records: &str| ran(records).unwrap().lacking(&rules);
+        assert_eq!(lacking(""), ["P-XX-01 has no case", "D-03 has no case"]);
         assert_eq!(lacking("case\tP-XX-01\ta\ncase\tD-03\tb\n"), ["P-XX-01 has no twin that passes"]);
-        assert!(lacking("case\tP-XX-01\ta\ntwin\tP-XX-01\tb\ncase\tD-03\tc\n").is_empty());
+        assert_eq!(lacking("twin\tP-XX-01\ta\ncase\tD-03\tb\n"), ["P-XX-01 has no case"]);
+        let all = "case\tP-XX-01\ta\ntwin\tP-XX-01\tb\ncase\tD-03\tc\n";
+        assert!(lacking(all).is_empty());
+        assert_eq!(
+            lacking(&format!("{all}case\tP-XX-02\td\n")),
+            ["P-XX-02 has a case, and is said to come later"]
+        );
+        assert!(lacking(&format!("{all}case\tA-05\td\n")).is_empty(), "a suite may have cases beside it");
     }
 
     #[test]
@@ -265,11 +348,12 @@ mod tests {
         let ran = ran("case\tP-XX-01\ta\ntwin\tP-XX-01\tb\n").unwrap();
         let table = Table { rules: &rules, ran: &ran }.to_string();
         let expected = "\
-rule     cases twins held  says
-P-XX-01      1     1  yes  Refuses rubbish
-P-XX-02      0     -       Answers
-D-03         0     -  yes  Order
-1 of 3 rules proved by this run, 2 held
+rule     cases twins is       says
+P-XX-01      1     1 proved   Refuses rubbish
+P-XX-02      0     0 later    Answers (nobody asks yet)
+D-03         0     0 LACKING  Order
+A-05         0     0 suite    Much
+4 rules: 1 proved, 1 lacking, 1 later, 1 by a suite
 ";
         assert_eq!(table, expected);
     }
@@ -278,13 +362,23 @@ D-03         0     -  yes  Order
     fn the_projects_own_document_can_be_read() {
         let text = fs::read_to_string(crate::place::root().join("docs/rules.md")).unwrap();
         let rules = parse(&text).unwrap();
-        for (family, last) in
-            [("P-WS", 9), ("P-WF", 9), ("P-LP", 7), ("P-SE", 14), ("P-HT", 10), ("P-CO", 3), ("D", 16)]
-        {
+        for (family, last) in [
+            ("P-WS", 9),
+            ("P-WF", 9),
+            ("P-H2", 6),
+            ("P-LP", 8),
+            ("P-SE", 14),
+            ("P-HT", 10),
+            ("P-PX", 4),
+            ("P-CO", 3),
+            ("D", 16),
+        ] {
             for n in 1..=last {
                 let id = format!("{family}-{n:02}");
                 let rule = rules.iter().find(|rule| rule.id == id);
-                assert!(rule.is_some_and(|rule| rule.proof.case), "{id} must be provable by a case");
+                let is_by_case =
+                    rule.is_some_and(|rule| matches!(rule.proof, Proof::Case | Proof::CaseAndTwin));
+                assert!(is_by_case, "{id} is what this is for: never later, never elsewhere");
             }
         }
         for rule in &rules {

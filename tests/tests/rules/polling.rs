@@ -5,14 +5,14 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::Method;
 use realtime_core::{Event, SourceExt, Topic};
-use realtime_tests::client::Place;
+use realtime_tests::client::{Http, Place, Target};
 use realtime_tests::rules::{case_async, twin_async};
 use realtime_tower::{
     Config, LongPollConfig, LongPollTransport, PageLimits, PollConfig, PollTransport, builder,
 };
 use tokio::time::Instant;
 
-use crate::mount::{Answered, Mount, at, log};
+use crate::mount::{Answered, Mount, ask, at, log};
 
 /// Waits at the tail, and how long that took.
 async fn waited(mount: &Mount, path: &str, headers: &[(&str, &str)]) -> (Answered, Duration) {
@@ -329,4 +329,68 @@ async fn prefer_wait_is_clamped_and_acknowledged() {
         );
     })
     .await;
+}
+
+/// Every way in which a wait ends without news, and its answer.
+async fn empty_waits(http: Http) -> Vec<(&'static str, Answered)> {
+    let tail = |mount: &Mount| Target {
+        http,
+        ..Target::new(mount.host.dialer(), format!("/events?offset={}", at(1)))
+    };
+    let mount = Mount::new();
+    mount.publish(1..=1);
+    type Headers = &'static [(&'static str, &'static [u8])];
+    const WAIT: Headers = &[("prefer", b"wait=5")];
+    let at_tail = |query: &str, headers: Headers| {
+        let target = Target { path: format!("{}{query}", tail(&mount).path), ..tail(&mount) };
+        async move { ask(&target, Method::GET, headers, "").await }
+    };
+    let mut answers = vec![
+        ("Prefer: wait", at_tail("", WAIT).await),
+        ("?live=long-poll", at_tail("&live=long-poll", &[]).await),
+        ("?live=long-poll that does not wait", at_tail("&live=long-poll", &[("prefer", b"wait=0")]).await),
+        ("304", at_tail("", &[("prefer", b"wait=5"), ("if-none-match", b"*")]).await),
+        (
+            "a client that says it wants to store",
+            at_tail("", &[("prefer", b"wait=5"), ("cache-control", b"max-age=60")]).await,
+        ),
+    ];
+    let moved =
+        Mount::over(mount.log.clone().filter(|event| event.name() != "tick").boxed(), Config::default());
+    let target = Target { path: format!("/events?offset={}", at(0)), ..tail(&moved) };
+    answers.push(("a place that a filter moved", ask(&target, Method::GET, WAIT, "").await));
+    let (waits, handle) = (tail(&mount), mount.handle.clone());
+    let waits = tokio::spawn(async move { ask(&waits, Method::GET, WAIT, "").await });
+    while mount.readers() == 0 {
+        tokio::task::yield_now().await;
+    }
+    handle.drain(Duration::from_secs(1)).await;
+    answers.push(("a drain", waits.await.expect("an answer")));
+    answers
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shared_cache_never_loops_on_an_empty_answer() {
+    for http in Http::ALL {
+        for (what, answer) in empty_waits(http).await {
+            case_async(
+                "P-LP-08",
+                &format!("{what}: stored by nobody, with the place to go on from, {http:?}"),
+                async {
+                    assert!(matches!(answer.status, 204 | 304), "{what}: {}", answer.status);
+                    assert_eq!(answer.text("cache-control"), Some("no-store"), "{what}");
+                    assert_eq!(answer.text("stream-next-offset"), Some(at(1).as_str()), "{what}");
+                    // What a cache may go by instead, were it to overlook that.
+                    for name in ["age", "expires", "last-modified"] {
+                        assert_eq!(answer.text(name), None, "{what}: {name}");
+                    }
+                    assert!(
+                        answer.list("vary").contains(&"prefer".to_owned()),
+                        "{what}: a poll is another answer"
+                    );
+                },
+            )
+            .await;
+        }
+    }
 }

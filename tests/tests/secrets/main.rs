@@ -1,4 +1,4 @@
-//! nothing that lets anybody in, or stands for who he is, is written to a log.
+//! nothing that lets anybody in, or stands for who he is, is written to a log. A-14: and nothing that came in forges a line of it.
 //!
 //! All that tracing tells at every level, spans too, while requests that carry secrets in every place that may have one succeed,
 //! are refused and fail. A process of its own: what tracing listens for is one thing for all threads.
@@ -219,7 +219,7 @@ async fn fail() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_secret_is_written_to_a_log() {
+async fn no_secret_and_no_forged_line_is_written_to_a_log() {
     let written = Written::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
@@ -227,7 +227,13 @@ async fn no_secret_is_written_to_a_log() {
         .with_ansi(false)
         .with_writer(written.clone())
         .finish();
+    // Once: what is listened to is remembered for all threads, so that two at a time would miss lines.
     let _guard = tracing::subscriber::set_default(subscriber);
+    no_secret(&written).await;
+    no_forged_line(&written).await;
+}
+
+async fn no_secret(written: &Written) {
     case_async("A-21", "requests with secrets in every place succeed, are refused and fail", async {
         succeed().await;
         be_refused().await;
@@ -257,5 +263,65 @@ async fn no_secret_is_written_to_a_log() {
         let leaks: Vec<_> = ours.iter().filter(|line| line.to_ascii_lowercase().contains(SECRET)).collect();
         assert!(leaks.is_empty(), "{leaks:#?}");
     })
+    .await;
+}
+
+/// What a terminal obeys, what turns text around, and what looks like a line of its own, where HTTP lets it through.
+const HOSTILE: &[u8] = b"\xC2\x9B31m\xC2\x85\xE2\x80\xAE\xE2\x81\xA6 INFO forged";
+
+/// The same, escaped for a URL, with C0 as well.
+const HOSTILE_PATH: &str = "%1B%5B31m%0D%0A%C2%9B%E2%80%AE";
+
+/// Control characters, those of 0x80 to 0x9F too, and what reorders a line.
+fn is_forging(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+async fn no_forged_line(written: &Written) {
+    written.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    case_async(
+        "A-14",
+        "C0, C1 and bidi in path, headers, subprotocol, messages and Close: escaped or not told",
+        async {
+            let mount = Mount::new();
+            mount.publish(1..=1);
+            let path = format!("/events?event={HOSTILE_PATH}&x={HOSTILE_PATH}");
+            for name in
+                ["user-agent", "accept", "prefer", "origin", "referer", "cookie", "last-event-id", "host"]
+            {
+                let lines = Lines::v1(&path).with(name, HOSTILE);
+                for lines in [lines.clone().without("upgrade"), lines] {
+                    mount.shaken(&lines).await;
+                }
+            }
+            mount
+                .shaken(
+                    &Lines::v1(&path).with("Sec-WebSocket-Protocol", [b"realtime.v1, ", HOSTILE].concat()),
+                )
+                .await;
+            mount.post(&path, &[("content-type", "application/json")], "\"\u{9B}\"").await;
+            let mut broken = Vec::new();
+            for bytes in [
+                frame(0x81, "{\"ref\":\"\u{9B}\u{202E}\",\"event\":\"\\u001b[31m\"}"),
+                frame(0x88, [&[0x0F, 0xA0], HOSTILE].concat()),
+                frame(0xF1, HOSTILE),
+            ] {
+                let (status, mut raw) = mount.shaken(&Lines::v1("/events")).await;
+                raw.send(&bytes).await;
+                broken.push((status, raw));
+                sleep(Duration::from_secs(1)).await;
+            }
+            assert!(broken.iter().all(|(status, _)| *status == 101));
+            let named = Mount::with(Config { hosts: Hosts::loopback(), ..Config::default() });
+            named.shaken(&Lines::v1("/events").with("host", HOSTILE)).await;
+            let text = written.text();
+            for said in ["refused a page of another origin", "a client broke the protocol", "connect"] {
+                assert!(text.contains(said), "{said:?} was not said: vacuous");
+            }
+            let forged: Vec<_> = text.split('\n').filter(|line| line.contains(is_forging)).collect();
+            assert!(forged.is_empty(), "{forged:#?}");
+            assert!(text.lines().all(|line| !line.starts_with(" INFO forged")));
+        },
+    )
     .await;
 }
