@@ -1,0 +1,184 @@
+//! Bytes as no library would write them, and enough of what comes back to know what was said.
+
+const PATH: &str = "/events";
+const HOST: &str = "realtime.test";
+/// A mask that masks nothing: a peer may choose it.
+const MASK: [u8; 4] = [0; 4];
+
+/// The handshake of a WebSocket.
+pub(super) fn upgrade() -> Vec<u8> {
+    format!(
+        "GET {PATH} HTTP/1.1\r\nHost: {HOST}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: realtime.v1\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// A request whose query names so many bytes of topics.
+pub(super) fn query(bytes: usize) -> Vec<u8> {
+    let topics: String = (0_u64..).map(|n| format!("&topic=t{n}")).take(bytes / 8).collect();
+    format!("GET {PATH}?{:.bytes$} HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/json\r\n\r\n", topics)
+        .into_bytes()
+}
+
+/// The head of a message that is to have so many bytes.
+pub(super) fn post(bytes: usize) -> Vec<u8> {
+    format!(
+        "POST {PATH} HTTP/1.1\r\nHost: {HOST}\r\nContent-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The first frame of a text that is never finished, and so many of a byte behind it.
+pub(super) fn fragments(frames: usize) -> Vec<u8> {
+    let frame = |first: u8| [&[first, 0x81], &MASK[..], b"a"].concat();
+    [frame(0x01), frame(0x00).repeat(frames)].concat()
+}
+
+/// The header of a text of so many bytes.
+pub(super) fn header(length: u64) -> Vec<u8> {
+    [&[0x81, 0x80 | 127], &length.to_be_bytes()[..], &MASK[..]].concat()
+}
+
+/// Empty pings.
+pub(super) fn pings(frames: usize) -> Vec<u8> {
+    [&[0x89, 0x80], &MASK[..]].concat().repeat(frames)
+}
+
+/// A message of `realtime.v1` whose data is arrays in arrays, all of them closed.
+pub(super) fn nested(depth: usize) -> Vec<u8> {
+    let data = ["[".repeat(depth / 2), "]".repeat(depth / 2)].concat();
+    let text = format!(r#"{{"ref":1,"event":"message","data":{data}}}"#);
+    [header(text.len() as u64), text.into_bytes()].concat()
+}
+
+/// What HTTP/2 begins with, and empty SETTINGS.
+pub(super) fn preface() -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(4, 0, 0, &[])].concat()
+}
+
+/// Requests for an event stream, each reset at once (CVE-2023-44487).
+pub(super) fn resets(streams: u32) -> Vec<u8> {
+    let (block, cancel) = (block(), 8_u32.to_be_bytes());
+    (0..streams)
+        .flat_map(|nth| [frame(1, 0x05, nth * 2 + 1, &block), frame(3, 0, nth * 2 + 1, &cancel)])
+        .flatten()
+        .collect()
+}
+
+/// A head that goes on and on (CVE-2024-27316).
+pub(super) fn continuations(frames: usize) -> Vec<u8> {
+    // A field with a name of its own, not to be kept: x-a, and 126 bytes, which one byte of length can say.
+    let field = [b"\x00\x03x-a\x7e".as_slice(), &[b'a'; 126]].concat().repeat(8);
+    [frame(1, 0, 1, &block()), frame(9, 0, 1, &field).repeat(frames)].concat()
+}
+
+/// The fields of a request, as HPACK has them without a table of its own.
+fn block() -> Vec<u8> {
+    let literal = |index: &[u8], value: &str| [index, &[value.len() as u8], value.as_bytes()].concat();
+    [
+        vec![0x82, 0x86], // GET, http
+        literal(&[0x04], PATH),
+        literal(&[0x01], HOST),
+        literal(&[0x0f, 0x04], "text/event-stream"),
+    ]
+    .concat()
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = &(payload.len() as u32).to_be_bytes()[1..];
+    [length, &[kind, flags], &stream.to_be_bytes()[..], payload].concat()
+}
+
+/// What one frame, or one answer, says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// What was waited for.
+    Word(String),
+    /// Something else.
+    Other,
+}
+
+/// The first word in what was said so far.
+pub(super) fn read(said: &[u8]) -> Option<String> {
+    match read_to_end(said)? {
+        Frame::Word(word) => Some(word),
+        Frame::Other => None,
+    }
+}
+
+/// The first word in what was said, or that there was something else; nothing where it is too little.
+pub(super) fn read_to_end(said: &[u8]) -> Option<Frame> {
+    if said.starts_with(b"HTTP/1.1 ") {
+        let head = said.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+        let status = String::from_utf8_lossy(said.get(9..12)?).into_owned();
+        return if status == "101" { web_socket(&said[head..]) } else { Some(Frame::Word(status)) };
+    }
+    http2(said)
+}
+
+fn web_socket(mut said: &[u8]) -> Option<Frame> {
+    loop {
+        let (length, behind) = match said.get(1)? & 0x7f {
+            126 => (u16::from_be_bytes(said.get(2..4)?.try_into().ok()?).into(), 4),
+            127 => (usize::try_from(u64::from_be_bytes(said.get(2..10)?.try_into().ok()?)).ok()?, 10),
+            short => (short.into(), 2),
+        };
+        let payload = said.get(behind..behind + length)?;
+        match said[0] & 0x0f {
+            0x08 => {
+                let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
+                return Some(Frame::Word(format!("close {code}")));
+            }
+            0x01 => {
+                let envelope: serde_json::Value = serde_json::from_slice(payload).ok()?;
+                if envelope["event"] == "$reply" {
+                    return Some(Frame::Word(format!("reply {}", envelope["error"]["status"])));
+                }
+            }
+            _ => {}
+        }
+        said = &said[behind + length..];
+    }
+}
+
+fn http2(mut said: &[u8]) -> Option<Frame> {
+    loop {
+        let length = u32::from_be_bytes([0, *said.first()?, *said.get(1)?, *said.get(2)?]) as usize;
+        if *said.get(3)? == 7 {
+            return Some(Frame::Word("GOAWAY".into()));
+        }
+        said = said.get(9 + length..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_understood_as_soon_as_it_is_there() {
+        let answer = b"HTTP/1.1 431 Too Large\r\n\r\n";
+        assert_eq!((read(answer), read(&answer[..20])), (Some("431".into()), None));
+        let switched = b"HTTP/1.1 101 Switching\r\n\r\n".as_slice();
+        let reply = br#"{"ref":1,"event":"$reply","error":{"status":400}}"#;
+        let reply = [&[0x81, reply.len() as u8], &reply[..]].concat();
+        let close = [0x88, 5, 0x03, 0xf0, b'a', b'b', b'c'];
+        assert_eq!(read(&[switched, &[0x89, 0], &close].concat()), Some("close 1008".into()));
+        assert_eq!(read(&[switched, &reply, &close].concat()), Some("reply 400".into()));
+        assert_eq!(read(&[switched, &close[..6]].concat()), None);
+        let goaway = [frame(4, 0, 0, &[0; 6]), frame(7, 0, 0, &[0; 8])].concat();
+        assert_eq!((read(&goaway), read(&goaway[..15])), (Some("GOAWAY".into()), None));
+    }
+
+    #[test]
+    fn what_is_sent_has_the_length_that_it_says() {
+        assert_eq!(fragments(3).len(), 4 * 7);
+        assert_eq!(pings(2), [0x89, 0x80, 0, 0, 0, 0, 0x89, 0x80, 0, 0, 0, 0]);
+        assert_eq!(header(1 << 32).len(), 14);
+        let block = block();
+        assert_eq!(resets(1).len(), 9 + block.len() + 9 + 4);
+        assert!(String::from_utf8(query(64)).unwrap().starts_with("GET /events?&topic=t0&topic=t1"));
+        assert!((40_000..41_100).contains(&query(40 * 1024).len()), "{}", query(40 * 1024).len());
+    }
+}
