@@ -105,12 +105,12 @@ pub(crate) struct Tally {
     pub(crate) asleep: u64,
     /// Readers that were told to go by `$end`,
     pub(crate) told_by_end: u64,
-    /// by Close 1001 with their place,
-    pub(crate) told_by_close: u64,
     /// by an answer with their place,
     pub(crate) told_by_answer: u64,
     /// by 503.
     pub(crate) told_by_status: u64,
+    /// WebSockets that were closed with 1001 and their place, besides.
+    pub(crate) closed_with_place: u64,
     /// Connections that were lost without a word.
     pub(crate) untold: u64,
     /// Readers that had gone and have caught up again.
@@ -124,7 +124,7 @@ pub(crate) struct Tally {
 impl Tally {
     /// Readers that were told, each once.
     pub(crate) fn told(&self) -> u64 {
-        self.told_by_end + self.told_by_close + self.told_by_answer + self.told_by_status
+        self.told_by_end + self.told_by_answer + self.told_by_status
     }
 
     /// Both together.
@@ -133,9 +133,9 @@ impl Tally {
             live: self.live + other.live,
             asleep: self.asleep + other.asleep,
             told_by_end: self.told_by_end + other.told_by_end,
-            told_by_close: self.told_by_close + other.told_by_close,
             told_by_answer: self.told_by_answer + other.told_by_answer,
             told_by_status: self.told_by_status + other.told_by_status,
+            closed_with_place: self.closed_with_place + other.closed_with_place,
             untold: self.untold + other.untold,
             back: self.back + other.back,
             events: self.events + other.events,

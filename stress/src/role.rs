@@ -79,20 +79,21 @@ impl<C: Serialize, A: DeserializeOwned> Grip<C, A> {
         self.line.lock().await.hear().await
     }
 
-    /// Waits until it is gone by itself, and whether it went well.
+    /// Waits until it is gone by itself.
     ///
     /// # Errors
-    /// The operating system does not say.
-    pub(crate) async fn gone(self) -> Outcome<bool> {
-        Ok(self.line.into_inner().child.wait().await?.success())
+    /// It did not go well.
+    pub(crate) async fn gone(&self) -> Outcome {
+        let status = self.line.lock().await.child.wait().await?;
+        if status.success() { Ok(()) } else { Err(format!("a process went wrong: {status}").into()) }
     }
 
     /// Kills it where it stands, and waits until it is gone.
     ///
     /// # Errors
     /// It was gone already.
-    pub(crate) async fn kill(self) -> Outcome {
-        let mut line = self.line.into_inner();
+    pub(crate) async fn kill(&self) -> Outcome {
+        let mut line = self.line.lock().await;
         if let Some(status) = line.child.try_wait()? {
             return Err(format!("a process died by itself: {status}").into());
         }

@@ -46,6 +46,8 @@ pub(super) struct Reader {
     /// The mark after which it was told to go, and whether it has gone since.
     told_after: Option<u64>,
     has_gone: bool,
+    /// The newest place that it was told.
+    stood_at: Option<String>,
 }
 
 enum Left {
@@ -72,6 +74,7 @@ impl Reader {
             is_live: false,
             told_after: None,
             has_gone: false,
+            stood_at: None,
         }
     }
 
@@ -115,6 +118,7 @@ impl Reader {
             };
             let Ok(Some(seen)) = next else { return Left::Over };
             self.checker.see(&seen);
+            self.stood_at = reader.place().cursor().map(str::to_owned);
             self.take(&seen);
         }
     }
@@ -131,7 +135,9 @@ impl Reader {
                 self.retry = retry_ms.map(Duration::from_millis);
                 self.told(Told::End);
             }
-            Seen::Close { code: 1001, reason } if !reason.is_empty() => self.told(Told::Close),
+            Seen::Close { code: 1001, reason } if Some(reason.as_str()) == self.stood_at.as_deref() => {
+                self.shared.counters.closed_with_place.fetch_add(1, Relaxed);
+            }
             Seen::Refused { status, headers, .. } => {
                 let seconds = headers.get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
                 self.retry = seconds.map(Duration::from_secs);
@@ -213,6 +219,9 @@ mod tests {
         let end = Seen::End { reason: "drain".into(), retry_ms: Some(2_100), cursor: None };
         reader.take(&end);
         reader.take(&Seen::Close { code: 1001, reason: "e.1".into() });
+        reader.stood_at = Some("e.1".into());
+        reader.take(&Seen::Close { code: 1001, reason: "e.1".into() });
+        assert_eq!(counters.read().closed_with_place, 1, "another place is none");
         reader.go();
         reader.go();
         assert_eq!((counters.read().told_by_end, counters.read().told(), counters.read().untold), (1, 1, 0));

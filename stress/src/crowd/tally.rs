@@ -9,7 +9,6 @@ use super::Tally;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Told {
     End,
-    Close,
     Answer,
     Status,
 }
@@ -19,10 +18,11 @@ pub(super) enum Told {
 pub(super) struct Counters {
     pub(super) live: AtomicU64,
     pub(super) asleep: AtomicU64,
+    pub(super) closed_with_place: AtomicU64,
     pub(super) untold: AtomicU64,
     pub(super) back: AtomicU64,
     pub(super) events: AtomicU64,
-    told: [AtomicU64; 4],
+    told: [AtomicU64; 3],
     marks: AtomicU64,
     latencies_us: Mutex<Vec<u32>>,
 }
@@ -44,23 +44,23 @@ impl Counters {
     pub(super) fn mark(&self) {
         self.marks.fetch_add(1, Relaxed);
         self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        [&self.untold, &self.back, &self.events]
+        [&self.closed_with_place, &self.untold, &self.back, &self.events]
             .into_iter()
             .chain(&self.told)
             .for_each(|n| n.store(0, Relaxed));
     }
 
     pub(super) fn read(&self) -> Tally {
-        let [told_by_end, told_by_close, told_by_answer, told_by_status] =
-            [0, 1, 2, 3].map(|how: usize| self.told[how].load(Relaxed));
+        let [told_by_end, told_by_answer, told_by_status] =
+            [0, 1, 2].map(|how: usize| self.told[how].load(Relaxed));
         let mut latencies = self.latencies_us.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Tally {
             live: self.live.load(Relaxed),
             asleep: self.asleep.load(Relaxed),
             told_by_end,
-            told_by_close,
             told_by_answer,
             told_by_status,
+            closed_with_place: self.closed_with_place.load(Relaxed),
             untold: self.untold.load(Relaxed),
             back: self.back.load(Relaxed),
             events: self.events.load(Relaxed),
@@ -85,11 +85,11 @@ mod tests {
     fn a_mark_lets_only_what_is_now_stand() {
         let counters = Counters::default();
         counters.live.store(3, Relaxed);
-        counters.told(Told::Close);
+        counters.told(Told::Answer);
         counters.told(Told::Status);
         (1..=200).rev().for_each(|us| counters.arrived(us));
         let tally = counters.read();
-        assert_eq!((tally.live, tally.told_by_close, tally.told(), tally.p99_us), (3, 1, 2, 198));
+        assert_eq!((tally.live, tally.told_by_answer, tally.told(), tally.p99_us), (3, 1, 2, 198));
         counters.mark();
         assert_eq!(counters.read(), Tally { live: 3, ..Tally::default() });
         assert_eq!(counters.marks(), 1);

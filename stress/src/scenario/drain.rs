@@ -41,6 +41,7 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     }
     let stopped = timeout(PATIENCE, world.site.last_word()).await??;
     let took = begun.elapsed();
+    world.site.gone().await?;
     let Answer::Stopped { told, readers_left, connections_left } = stopped else {
         return Err(format!("the last word was {stopped:?}").into());
     };
@@ -56,6 +57,10 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     if tally.untold > 0 || tally.told() != world.readers {
         return Err(format!("not every reader was told: {tally:?}").into());
     }
+    // Two ways of five are WebSockets; each has a Close of its own behind the `$end`.
+    if tally.closed_with_place * 5 != world.readers * 2 {
+        return Err(format!("not every WebSocket was closed with its place: {tally:?}").into());
+    }
     if (back.disconnects() as u64) < world.readers {
         return Err(format!("vacuous: only {} came back", back.disconnects()).into());
     }
@@ -63,10 +68,10 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
         .with("readers", world.readers)
         .with("gone after: s", format_args!("{:.1}", took.as_secs_f64()))
         .with(
-            "told by $end, by Close 1001 with the place, by an answer, by 503",
+            "told by $end, by an answer, by 503; closed by 1001 with the place",
             format_args!(
-                "{}, {}, {}, {}",
-                tally.told_by_end, tally.told_by_close, tally.told_by_answer, tally.told_by_status
+                "{}, {}, {}; {}",
+                tally.told_by_end, tally.told_by_answer, tally.told_by_status, tally.closed_with_place
             ),
         )
         .with("readers, connections left", format_args!("{readers_left}, {connections_left}"))

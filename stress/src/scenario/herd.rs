@@ -31,10 +31,7 @@ fn run(run: &Run) -> Result<Figures, Failure> {
 
 async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     let mut world = World::gather(run, seed, run.pick(1_000, 10_000)).await?;
-    let kill = std::process::Command::new("kill").args(["-KILL", &world.site.pid().to_string()]).status()?;
-    if !kill.success() {
-        return Err("the signal could not be sent".into());
-    }
+    world.site.kill().await?;
     let back = world.succeed().await?;
     let (peak, mean) = back.accepts();
     run.tell(format_args!(

@@ -59,9 +59,10 @@ pub(super) fn start(settings: Settings) -> Outcome<(Answer, impl FnMut(Command) 
     };
     app.publish(settings.events, BYTES, Stamp::None)?;
     let newest = app.log.tail().to_string();
-    let entered = app.runtime.enter();
-    let mut term = signal(SignalKind::terminate())?;
-    drop(entered);
+    let mut term = {
+        let _entered = app.runtime.enter();
+        signal(SignalKind::terminate())?
+    };
     app.runtime.spawn(async move {
         let stop = async move { drop(term.recv().await) };
         let stopped = serve(Counted(listener, accepts), router, handle).with_graceful_shutdown(stop).await;

@@ -5,7 +5,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::wire::{self, Frame};
+use super::wire;
 use crate::crowd::dial::Dial;
 use crate::run::Outcome;
 
@@ -155,10 +155,7 @@ async fn word(from: &mut (impl AsyncReadExt + Unpin)) -> io::Result<String> {
             return Ok(word);
         }
         if from.read_buf(&mut said).await? == 0 {
-            return Ok(match wire::read_to_end(&said) {
-                Some(Frame::Other) | None => CUT.to_owned(),
-                Some(Frame::Word(word)) => word,
-            });
+            return Ok(CUT.to_owned());
         }
     }
 }

@@ -16,9 +16,9 @@ pub(super) fn upgrade() -> Vec<u8> {
 
 /// A request whose query names so many bytes of topics.
 pub(super) fn query(bytes: usize) -> Vec<u8> {
-    let topics: String = (0_u64..).map(|n| format!("&topic=t{n}")).take(bytes / 8).collect();
-    format!("GET {PATH}?{:.bytes$} HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/json\r\n\r\n", topics)
-        .into_bytes()
+    let mut topics: String = (0_u64..).map(|n| format!("&topic=t{n}")).take(bytes / 8).collect();
+    topics.truncate(bytes);
+    format!("GET {PATH}?{topics} HTTP/1.1\r\nHost: {HOST}\r\nAccept: application/json\r\n\r\n").into_bytes()
 }
 
 /// The head of a message that is to have so many bytes.
@@ -90,34 +90,17 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     [length, &[kind, flags], &stream.to_be_bytes()[..], payload].concat()
 }
 
-/// What one frame, or one answer, says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Frame {
-    /// What was waited for.
-    Word(String),
-    /// Something else.
-    Other,
-}
-
-/// The first word in what was said so far.
+/// A status, the code of a Close, a refusal of a message or a GOAWAY in what was said so far: the first of them.
 pub(super) fn read(said: &[u8]) -> Option<String> {
-    match read_to_end(said)? {
-        Frame::Word(word) => Some(word),
-        Frame::Other => None,
-    }
-}
-
-/// The first word in what was said, or that there was something else; nothing where it is too little.
-pub(super) fn read_to_end(said: &[u8]) -> Option<Frame> {
     if said.starts_with(b"HTTP/1.1 ") {
         let head = said.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
         let status = String::from_utf8_lossy(said.get(9..12)?).into_owned();
-        return if status == "101" { web_socket(&said[head..]) } else { Some(Frame::Word(status)) };
+        return if status == "101" { web_socket(&said[head..]) } else { Some(status) };
     }
     http2(said)
 }
 
-fn web_socket(mut said: &[u8]) -> Option<Frame> {
+fn web_socket(mut said: &[u8]) -> Option<String> {
     loop {
         let (length, behind) = match said.get(1)? & 0x7f {
             126 => (u16::from_be_bytes(said.get(2..4)?.try_into().ok()?).into(), 4),
@@ -128,12 +111,12 @@ fn web_socket(mut said: &[u8]) -> Option<Frame> {
         match said[0] & 0x0f {
             0x08 => {
                 let code = payload.first_chunk().map_or(1005, |code| u16::from_be_bytes(*code));
-                return Some(Frame::Word(format!("close {code}")));
+                return Some(format!("close {code}"));
             }
             0x01 => {
                 let envelope: serde_json::Value = serde_json::from_slice(payload).ok()?;
                 if envelope["event"] == "$reply" {
-                    return Some(Frame::Word(format!("reply {}", envelope["error"]["status"])));
+                    return Some(format!("reply {}", envelope["error"]["status"]));
                 }
             }
             _ => {}
@@ -142,11 +125,11 @@ fn web_socket(mut said: &[u8]) -> Option<Frame> {
     }
 }
 
-fn http2(mut said: &[u8]) -> Option<Frame> {
+fn http2(mut said: &[u8]) -> Option<String> {
     loop {
         let length = u32::from_be_bytes([0, *said.first()?, *said.get(1)?, *said.get(2)?]) as usize;
         if *said.get(3)? == 7 {
-            return Some(Frame::Word("GOAWAY".into()));
+            return Some("GOAWAY".into());
         }
         said = said.get(9 + length..)?;
     }
