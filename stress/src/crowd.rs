@@ -66,6 +66,15 @@ pub(crate) struct Settings {
     pub(crate) ways: Vec<Way>,
     /// What their draws begin from.
     pub(crate) seed: u64,
+    /// The longest silence that they bear, in milliseconds: beyond it they take the server for dead.
+    pub(crate) patience_ms: u64,
+}
+
+impl Settings {
+    /// Readers on these ways, who bear a silence of two heartbeats.
+    pub(crate) fn new(addr: SocketAddr, ways: &[Way], seed: u64) -> Self {
+        Self { addr, ways: ways.to_vec(), seed, patience_ms: 30_000 }
+    }
 }
 
 /// What is asked of it.

@@ -30,12 +30,14 @@ pub(crate) struct Settings {
     pub(crate) epoch: u64,
     /// Events that are there from the beginning: those that [`Command::Publish`] without stamps makes, from the first on.
     pub(crate) events: u64,
+    /// What the log keeps.
+    pub(crate) entries_max: usize,
 }
 
 impl Settings {
-    /// On loopback, with an empty log.
+    /// On loopback, with an empty log that keeps all that a scenario may publish.
     pub(crate) fn new(epoch: u64) -> Self {
-        Self { addr: SocketAddr::from(([127, 0, 0, 1], 0)), epoch, events: 0 }
+        Self { addr: SocketAddr::from(([127, 0, 0, 1], 0)), epoch, events: 0, entries_max: 200_000 }
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) fn start(settings: Settings) -> Outcome<(Answer, impl FnMut(Command) 
         counters: Arc::new(Counters::default()),
         door: Arc::new(Semaphore::new(DOOR)),
         goal: reached,
+        patience: Duration::from_millis(settings.patience_ms),
     };
     let mut app = App {
         runtime: run::runtime()?,

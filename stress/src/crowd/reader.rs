@@ -15,8 +15,6 @@ use super::Way;
 use super::tally::{Counters, Told};
 use crate::site::TOPIC;
 
-/// The longest silence that it bears: twice a heartbeat.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// How it comes back where nobody told it when: anything up to this, which doubles with each try. As realtime-js does.
 const BACKOFF: Duration = Duration::from_secs(2);
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
@@ -30,6 +28,8 @@ pub(super) struct Shared {
     pub(super) door: Arc<Semaphore>,
     /// The last place, once it is known.
     pub(super) goal: watch::Receiver<Option<String>>,
+    /// The longest silence that they bear.
+    pub(super) patience: Duration,
 }
 
 pub(super) struct Reader {
@@ -86,7 +86,7 @@ impl Reader {
             self.checker.begin(self.way.via(), &self.place);
             let connecting =
                 client::Reader::connect(self.way.via().transport, &self.target, self.place.clone());
-            let connected = timeout(PATIENCE, connecting).await;
+            let connected = timeout(self.shared.patience, connecting).await;
             permit.take();
             if let Ok(mut reader) = connected {
                 let left = self.stay(&mut reader).await;
@@ -114,7 +114,7 @@ impl Reader {
                     drop(reached);
                     return Left::AtTheEnd;
                 }
-                next = timeout(PATIENCE, reader.next()) => next,
+                next = timeout(self.shared.patience, reader.next()) => next,
             };
             let Ok(Some(seen)) = next else { return Left::Over };
             self.checker.see(&seen);
@@ -209,7 +209,11 @@ mod tests {
         let dialer = Dialer::new(|| async { Err(std::io::ErrorKind::ConnectionRefused.into()) });
         let (_, goal) = watch::channel(None);
         let (counters, door) = (Arc::<Counters>::default(), Arc::new(Semaphore::new(1)));
-        Reader::new(Shared { dialer, counters, door, goal }, Way::Sse, Rng::with_seed(1))
+        Reader::new(
+            Shared { dialer, counters, door, goal, patience: Duration::from_secs(1) },
+            Way::Sse,
+            Rng::with_seed(1),
+        )
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Peers that vanish without a word: the server knows it in time, and nothing of them is left (G-17, A-17).
 //!
 //! The crowd has a network of its own, one cable from the server's. Then each end forgets the other's hardware address, as
-//! if a switch between had died: every packet is lost, and nobody is told.
+//! if a switch between had died: every packet is lost, and nobody is told. Readers bear any silence here: it is the
+//! server that has to notice.
 
 use std::process::Command as System;
 use std::time::Duration;
@@ -81,7 +82,11 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     for (what, ways, lost, within) in CASES {
         let mut program = Program::new("unshare");
         program.arg("--net").arg(std::env::current_exe()?).arg(crowd::NAME);
-        let crowd = [crowd::start_as(program, &crowd::Settings { addr, ways: ways.to_vec(), seed }).await?];
+        let crowd = [crowd::start_as(
+            program,
+            &crowd::Settings { patience_ms: 300_000, ..crowd::Settings::new(addr, ways, seed) },
+        )
+        .await?];
         cable.connect(crowd[0].pid())?;
         crowd[0].tell(Command::Join(readers as usize)).await?;
         crowd::until(&crowd, JOIN_WAIT, "not all are there", |tally| tally.live == readers).await?;

@@ -53,7 +53,8 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
         .with("readers", world.readers)
         .with("back after: s", format_args!("{:.1}", back.took.as_secs_f64()))
         .with("accepted in each second", format_args!("{:?}", back.figures.accepts))
-        .with("in the busiest, in the mean", format_args!("{peak}, {mean:.0}"))
+        .with("in the busiest, in the mean while they came", format_args!("{peak}, {mean:.0}"))
+        .with("in the mean of 30 s", world.readers / 30)
         .with("events delivered, before and after", back.events())
         .with("lost, repeated, out of order", "0, 0, 0"))
 }

@@ -52,7 +52,7 @@ fn run(run: &Run) -> Result<Figures, Failure> {
 async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     let (site, addr, _) = site::start(&Settings::new(seed)).await?;
     let mut published = site.publish(1, 64, Stamp::None).await?;
-    let honest = [crowd::start(&crowd::Settings { addr, ways: Way::ALL.to_vec(), seed }).await?];
+    let honest = [crowd::start(&crowd::Settings::new(addr, &Way::ALL, seed)).await?];
     honest[0].tell(Command::Join(HONEST as usize)).await?;
     crowd::until(&honest, JOIN_WAIT, "not all are there", |tally| tally.live == HONEST).await?;
     let dial = Dial::new(addr, seed);

@@ -31,11 +31,18 @@ const DATA_BYTES_MAX: u64 = 512 << 20;
 const HEALTHY: u64 = 100;
 /// Attackers of each kind in a round.
 const ATTACKERS: usize = 8;
-/// Events of a burst, so that those who do not read are full soon.
-const BURST: u64 = 64;
+/// Events that are published with each attack: enough that those who do not read are full after a round of them.
+const BURST: u64 = 16;
 const EVENT_BYTES: usize = 256;
+/// Events between the rounds, to see how it is without, and how often.
+const QUIET_EVENTS: usize = 40;
+const QUIET_PAUSE: Duration = Duration::from_millis(25);
 /// What is allowed beyond the base line: a twentieth, or this.
 const GROWTH_BYTES_MIN: u64 = 2 << 20;
+/// What the log keeps, so that what it holds is the same before and after.
+const ENTRIES_MAX: usize = 4_000;
+/// How long those who do not read may be there: until they are full, and evicted.
+const ROUND_WAIT: Duration = Duration::from_secs(40);
 const RECOVERY_WAIT: Duration = Duration::from_secs(60);
 
 fn run(run: &Run) -> Result<Figures, Failure> {
@@ -50,11 +57,12 @@ fn run(run: &Run) -> Result<Figures, Failure> {
 async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     let mut bounded = Program::new("prlimit");
     bounded.arg(format!("--data={DATA_BYTES_MAX}")).arg(std::env::current_exe()?).arg(site::NAME);
-    let (site, addr, _) = site::start_as(bounded, &Settings::new(seed))
-        .await
-        .map_err(|error| format!("prlimit (util-linux) is needed to bound the server: {error}"))?;
+    let (site, addr, _) =
+        site::start_as(bounded, &Settings { entries_max: ENTRIES_MAX, ..Settings::new(seed) })
+            .await
+            .map_err(|error| format!("prlimit (util-linux) is needed to bound the server: {error}"))?;
     let mut published = site.publish(1, EVENT_BYTES, Stamp::None).await?;
-    let settings = crowd::Settings { addr, ways: Way::ALL.to_vec(), seed };
+    let settings = crowd::Settings::new(addr, &Way::ALL, seed);
     let healthy = [crowd::start(&settings).await?];
     healthy[0].tell(Command::Join(HEALTHY as usize)).await?;
     crowd::until(&healthy, JOIN_WAIT, "not all are there", |tally| tally.live == HEALTHY).await?;
@@ -62,12 +70,22 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     let storm =
         Storm { site: &site, dial: Dial::new(addr, seed), asleep: &asleep, sleepers: run.pick(500, 2_000) };
 
-    // A first round, so that the allocator has what it will have.
+    // A first round, so that the allocator has what it will have; the log is full before it.
+    while published.len() <= ENTRIES_MAX {
+        published.extend(site.publish(BURST * 4, EVENT_BYTES, Stamp::None).await?);
+        sleep(QUIET_PAUSE).await;
+    }
     storm.round(&mut published).await?;
     let before = storm.over(&mut published).await?;
     healthy[0].tell(Command::Mark).await?;
+    for _ in 0..QUIET_EVENTS {
+        published.extend(site.publish(1, EVENT_BYTES, Stamp::Now).await?);
+        sleep(QUIET_PAUSE).await;
+    }
+    let p99_alone_us = healthy[0].tally().await?.p99_us;
+    healthy[0].tell(Command::Mark).await?;
     let (begun, mut rounds, mut rss_bytes) = (Instant::now(), 0, 0);
-    let lasts = Duration::from_secs(run.pick(20, 300));
+    let lasts = Duration::from_secs(run.pick(15, 180));
     while begun.elapsed() < lasts {
         rss_bytes = storm.round(&mut published).await?.max(rss_bytes);
         rounds += 1;
@@ -94,7 +112,10 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
             format_args!("{:.1}, {:.1}, {:.1}", mib(before.rss_bytes), mib(rss_bytes), mib(after.rss_bytes)),
         )
         .with("events to a hundred that read", judged.events)
-        .with("their p99: ms", format_args!("{:.1}", beside.p99_us as f64 / 1e3))
+        .with(
+            "their p99 alone, and beside: ms",
+            format_args!("{:.1}, {:.1}", p99_alone_us as f64 / 1e3, beside.p99_us as f64 / 1e3),
+        )
         .with("lost, repeated, out of order", "0, 0, 0"))
 }
 
@@ -110,19 +131,21 @@ struct Storm<'a> {
 }
 
 impl Storm<'_> {
-    /// Everybody at once; and the most memory that was seen.
+    /// Everybody at once, until those who do not read are evicted; and the most memory that was seen.
     async fn round(&self, published: &mut Vec<(String, String)>) -> Outcome<u64> {
         self.asleep.tell(Command::Sleep { readers: self.sleepers, receive_bytes: RECEIVE_BYTES }).await?;
-        let mut rss_bytes = 0;
-        for attack in Attack::ALL {
-            published.extend(self.site.publish(BURST, EVENT_BYTES, Stamp::Now).await?);
-            // What they are told is judged elsewhere; here those that do not read may well be readers that are left.
-            let mut waving = std::pin::pin!(wave(self.site, &self.dial, attack, ATTACKERS, published));
-            tokio::select! {
-                cost = waving.as_mut() => drop(cost?),
-                () = sleep(Duration::from_secs(20)) => return Err("a wave of attackers took too long".into()),
+        let (begun, mut rss_bytes) = (Instant::now(), 0);
+        until(self.site, |figures| figures.readers >= self.sleepers as u64, "they were not let in").await?;
+        while self.site.figures().await?.readers > HEALTHY {
+            for attack in Attack::ALL {
+                published.extend(self.site.publish(BURST, EVENT_BYTES, Stamp::Now).await?);
+                // What they are told is judged elsewhere.
+                wave(self.site, &self.dial, attack, ATTACKERS, published).await?;
+                rss_bytes = rss_bytes.max(self.site.figures().await?.rss_bytes);
             }
-            rss_bytes = rss_bytes.max(self.site.figures().await?.rss_bytes);
+            if begun.elapsed() > ROUND_WAIT {
+                return Err(format!("who does not read is there after {ROUND_WAIT:?}").into());
+            }
         }
         self.asleep.tell(Command::Wake).await?;
         Ok(rss_bytes)
@@ -140,11 +163,10 @@ impl Storm<'_> {
         before: &site::Figures,
         published: &mut Vec<(String, String)>,
     ) -> Outcome<site::Figures> {
-        let (begun, history) = (Instant::now(), (published.len() * EVENT_BYTES) as u64);
+        let begun = Instant::now();
+        let allowed = before.rss_bytes + (before.rss_bytes / 20).max(GROWTH_BYTES_MIN);
         loop {
             let now = self.over(published).await?;
-            // What the log has kept since is no cost of theirs.
-            let allowed = before.rss_bytes + (before.rss_bytes / 20).max(GROWTH_BYTES_MIN) + history * 4;
             if now.rss_bytes <= allowed {
                 return Ok(now);
             }

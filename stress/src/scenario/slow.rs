@@ -57,7 +57,7 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     let sleepers = run.pick(1_000, 10_000_u64);
     let (site, addr, _) = site::start(&Settings::new(seed)).await?;
     let mut published = site.publish(1, EVENT_BYTES, Stamp::None).await?;
-    let settings = crowd::Settings { addr, ways: Way::ALL.to_vec(), seed };
+    let settings = crowd::Settings::new(addr, &Way::ALL, seed);
     let healthy = crowd::start(&settings).await?;
     healthy.tell(Command::Join(HEALTHY as usize)).await?;
     let healthy = [healthy];

@@ -26,9 +26,6 @@ use crate::run::Outcome;
 
 type Transports = (WebSocketTransport, SseTransport, LongPollTransport, PollTransport);
 
-/// What the log keeps: enough for a reader that comes back after a restart.
-const ENTRIES_MAX: usize = 200_000;
-
 /// What [`Settings::events`] are as long as.
 pub(super) const BYTES: usize = 64;
 
@@ -43,7 +40,7 @@ struct App {
 
 pub(super) fn start(settings: Settings) -> Outcome<(Answer, impl FnMut(Command) -> Outcome<Answer>)> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let keep = Keep::history().entries(ENTRIES_MAX);
+    let keep = Keep::history().entries(settings.entries_max);
     let log = Log::builder().keep(TopicSet::all(), keep).epoch(settings.epoch).build();
     let (router, handle) = router(log.clone());
     let accepts = Accepts::default();
@@ -64,7 +61,9 @@ pub(super) fn start(settings: Settings) -> Outcome<(Answer, impl FnMut(Command) 
         signal(SignalKind::terminate())?
     };
     app.runtime.spawn(async move {
-        let stop = async move { drop(term.recv().await) };
+        let stop = async move {
+            term.recv().await;
+        };
         let stopped = serve(Counted(listener, accepts), router, handle).with_graceful_shutdown(stop).await;
         role::say(Ok(Answer::Stopped {
             told: stopped.told,

@@ -35,8 +35,11 @@ pub(super) fn fragments(frames: usize) -> Vec<u8> {
     [frame(0x01), frame(0x00).repeat(frames)].concat()
 }
 
-/// The header of a text of so many bytes.
+/// The header of a text of so many bytes, in its shortest form where that is not the seven bits.
 pub(super) fn header(length: u64) -> Vec<u8> {
+    if let Ok(length) = u16::try_from(length) {
+        return [&[0x81, 0x80 | 126], &length.to_be_bytes()[..], &MASK[..]].concat();
+    }
     [&[0x81, 0x80 | 127], &length.to_be_bytes()[..], &MASK[..]].concat()
 }
 
@@ -158,7 +161,7 @@ mod tests {
     fn what_is_sent_has_the_length_that_it_says() {
         assert_eq!(fragments(3).len(), 4 * 7);
         assert_eq!(pings(2), [0x89, 0x80, 0, 0, 0, 0, 0x89, 0x80, 0, 0, 0, 0]);
-        assert_eq!(header(1 << 32).len(), 14);
+        assert_eq!((header(1 << 16).len(), header(60_000).len()), (14, 8));
         let block = block();
         assert_eq!(resets(1).len(), 9 + block.len() + 9 + 4);
         assert!(String::from_utf8(query(64)).unwrap().starts_with("GET /events?&topic=t0&topic=t1"));
