@@ -7,11 +7,12 @@
 use std::process::Command as System;
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use tokio::process::Command as Program;
 use tokio::time::{Instant, sleep};
 
 use super::Scenario;
-use super::slow::JOIN_WAIT;
+use super::slow::{JOIN_WAIT, until};
 use crate::crowd::{self, Command, Way};
 use crate::run::{self, Failure, Figures, Outcome, Run};
 use crate::site::{self, Settings, Stamp};
@@ -31,6 +32,9 @@ const NOBODY: &str = "02:00:00:00:00:99";
 const WEB_SOCKET_WAIT: Duration = Duration::from_secs(33);
 const OTHER_WAIT: Duration = Duration::from_secs(45);
 const SLACK: Duration = Duration::from_secs(2);
+/// Who is gone sooner was told.
+const VACUOUS_BELOW: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(100);
 
 fn run(run: &Run) -> Result<Figures, Failure> {
     let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
@@ -71,48 +75,58 @@ const CASES: [(&str, &[Way], Lost, Duration); 4] = [
     ),
 ];
 
+/// All of them at the same time, each with a server and a cable of its own.
 async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
-    let readers = run.pick(60, 600_u64);
-    let cable = Cable::lay(seed)?;
-    let settings = Settings { addr: cable.here(), ..Settings::new(seed) };
-    let (site, addr, _) = site::start(&settings).await?;
+    let readers = run.pick(60, 600);
+    let cut_off = CASES.iter().enumerate().map(|(nth, case)| cut_off(run, seed, nth, case, readers));
+    let gone = try_join_all(cut_off).await?;
+    let figures = Figures::default().with("readers of each", readers);
+    let figures = CASES.iter().zip(gone).fold(figures, |figures, ((what, ..), after)| {
+        figures.with(what, format_args!("gone after {:.1} s", after.as_secs_f64()))
+    });
+    Ok(figures.with("readers, subscriptions, tasks, descriptors more than before", "0, 0, 0, 0"))
+}
+
+/// Cuts readers off, and says how long the last of them was there.
+async fn cut_off(
+    run: &Run,
+    seed: u64,
+    nth: usize,
+    (what, ways, lost, within): &(&'static str, &[Way], Lost, Duration),
+    readers: u64,
+) -> Outcome<Duration> {
+    let cable = Cable::lay(seed, nth)?;
+    let (site, addr, _) = site::start(&Settings { addr: cable.here(), ..Settings::new(seed) }).await?;
     site.publish(4, 64, Stamp::None).await?;
     let fresh = site.figures().await?;
-    let mut figures = Figures::default().with("readers of each", readers);
-    for (what, ways, lost, within) in CASES {
-        let mut program = Program::new("unshare");
-        program.arg("--net").arg(std::env::current_exe()?).arg(crowd::NAME);
-        let crowd = [crowd::start_as(
-            program,
-            &crowd::Settings { patience_ms: 300_000, ..crowd::Settings::new(addr, ways, seed) },
-        )
-        .await?];
-        cable.connect(crowd[0].pid())?;
-        crowd[0].tell(Command::Join(readers as usize)).await?;
-        crowd::until(&crowd, JOIN_WAIT, "not all are there", |tally| tally.live == readers).await?;
-        cable.cut(crowd[0].pid(), lost)?;
-        let cut = Instant::now();
-        let (took, left) = loop {
-            let now = site.figures().await?;
-            if now.readers + now.subscribed == 0 || cut.elapsed() > within + SLACK {
-                break (cut.elapsed(), now.readers);
-            }
-            sleep(Duration::from_millis(100)).await;
-        };
-        run.tell(format_args!("{what}: {left} left after {:.1} s", took.as_secs_f64()));
-        if left > 0 {
-            return Err(format!("{what}: {left} of {readers} are left after {took:?}").into());
-        }
-        if took < Duration::from_secs(1) {
-            return Err(format!("vacuous: {what}: they were told, and gone after {took:?}").into());
-        }
-        figures = figures.with(what, format_args!("gone after {:.1} s", took.as_secs_f64()));
-        let [crowd] = crowd;
-        crowd.kill().await?;
+    let mut program = Program::new("unshare");
+    program.arg("--net").arg(std::env::current_exe()?).arg(crowd::NAME);
+    let settings = crowd::Settings { patience_ms: 300_000, ..crowd::Settings::new(addr, ways, seed) };
+    let crowd = [crowd::start_as(program, &settings).await?];
+    cable.connect(crowd[0].pid())?;
+    crowd[0].tell(Command::Join(readers as usize)).await?;
+    crowd::until(&crowd, JOIN_WAIT, "not all are there", |tally| tally.live == readers).await?;
+    cable.cut(crowd[0].pid(), *lost)?;
+    let cut = Instant::now();
+    while site.figures().await?.readers > 0 && cut.elapsed() < *within + SLACK {
+        sleep(LOOK).await;
     }
-    super::slow::until(&site, |now| now.is_as_quiet_as(&fresh), "something is left").await?;
+    let (took, left) = (cut.elapsed(), site.figures().await?);
+    run.tell(format_args!("{what}: {} left after {:.1} s", left.readers, took.as_secs_f64()));
+    if left.readers + left.subscribed > 0 {
+        return Err(format!("{what}: {} of {readers} are left after {took:?}", left.readers).into());
+    }
+    let noticed = crowd[0].tally().await?;
+    if took < VACUOUS_BELOW || (matches!(lost, Lost::BothWays) && noticed.untold > 0) {
+        return Err(format!(
+            "vacuous: {what}: gone after {took:?}, and {} readers were told",
+            noticed.untold
+        )
+        .into());
+    }
+    until(&site, |now| now.is_as_quiet_as(&fresh), "something is left").await?;
     site.kill().await?;
-    Ok(figures.with("readers, subscriptions, tasks, descriptors more than before", "0, 0, 0, 0"))
+    Ok(took)
 }
 
 /// A cable between the server's network and the crowd's. It is gone with either end.
@@ -122,17 +136,15 @@ struct Cable {
 }
 
 impl Cable {
-    fn lay(seed: u64) -> Outcome<Self> {
-        let cable = Self { name: format!("rt{}", std::process::id()), net: (seed % 250) as u8 };
-        cable.make()?;
-        Ok(cable)
-    }
-
-    fn make(&self) -> Outcome {
-        let (here, there) = (&self.name, format!("{}p", self.name));
+    /// The nth of a run; its address is drawn from the seed, so that two runs can be there at once.
+    fn lay(seed: u64, nth: usize) -> Outcome<Self> {
+        let name = format!("rt{}n{nth}", std::process::id());
+        let cable = Self { name, net: (seed.wrapping_mul(4).wrapping_add(nth as u64) % 250) as u8 };
+        let (here, there) = (&cable.name, format!("{}p", cable.name));
         ip(&["link", "add", here, "type", "veth", "peer", "name", &there])?;
-        ip(&["addr", "add", &format!("10.213.{}.1/30", self.net), "dev", here])?;
-        ip(&["link", "set", here, "up"])
+        ip(&["addr", "add", &format!("10.213.{}.1/30", cable.net), "dev", here])?;
+        ip(&["link", "set", here, "up"])?;
+        Ok(cable)
     }
 
     /// Where the server listens.
@@ -142,12 +154,7 @@ impl Cable {
 
     /// Gives the other end to a process that has a network of its own.
     fn connect(&self, pid: u32) -> Outcome {
-        let (here, there, pid) = (&self.name, format!("{}p", self.name), pid.to_string());
-        if ip(&["link", "show", &there]).is_err() {
-            // It went with the network of the one before.
-            let _ = ip(&["link", "del", here]);
-            self.make()?;
-        }
+        let (there, pid) = (format!("{}p", self.name), pid.to_string());
         ip(&["link", "set", &there, "netns", &pid])?;
         inside(&pid, &["link", "set", "lo", "up"])?;
         inside(&pid, &["addr", "add", &format!("10.213.{}.2/30", self.net), "dev", &there])?;

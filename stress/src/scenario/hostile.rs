@@ -58,7 +58,7 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     let dial = Dial::new(addr, seed);
     // Once before, so that the allocator and the code are warm.
     for attack in Attack::ALL {
-        wave(&site, &dial, attack, AT_ONCE, &mut published).await?;
+        wave(&site, &dial, HONEST, attack, AT_ONCE, &mut published).await?;
     }
     honest[0].tell(Command::Mark).await?;
     let alone = idle(&site, &mut published).await?;
@@ -66,7 +66,7 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     honest[0].tell(Command::Mark).await?;
     let (mut figures, mut wrong) = (Figures::default(), Vec::new());
     for attack in Attack::ALL {
-        let cost = wave(&site, &dial, attack, run.pick(16, 64), &mut published).await?;
+        let cost = wave(&site, &dial, HONEST, attack, run.pick(16, 64), &mut published).await?;
         let line = cost.line(alone);
         run.tell(format_args!("{}: {line}", attack.name()));
         wrong.extend(cost.wrong(attack, alone).map(|why| format!("{}: {why} ({line})", attack.name())));
@@ -136,10 +136,11 @@ impl Cost {
     }
 }
 
-/// So many of a kind, some at once, while events are published.
+/// So many of a kind, some at once, while events are published to so many others at the most.
 pub(super) async fn wave(
     site: &Site,
     dial: &Dial,
+    others: u64,
     attack: Attack,
     attackers: usize,
     published: &mut Vec<(String, String)>,
@@ -163,9 +164,7 @@ pub(super) async fn wave(
     }
     drop(attacking);
     let gone = Instant::now();
-    // A long-poll of the honest may be between two requests, and so count or not.
-    until(site, |figures| figures.readers <= before.readers.max(HONEST), "readers of attackers are left")
-        .await?;
+    until(site, |figures| figures.readers <= others, "readers of attackers are left").await?;
     let (after, took) = (site.figures().await?, begun.elapsed());
     Ok(Cost {
         attackers: attackers as u64,

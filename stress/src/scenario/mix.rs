@@ -136,11 +136,12 @@ impl Storm<'_> {
         self.asleep.tell(Command::Sleep { readers: self.sleepers, receive_bytes: RECEIVE_BYTES }).await?;
         let (begun, mut rss_bytes) = (Instant::now(), 0);
         until(self.site, |figures| figures.readers >= self.sleepers as u64, "they were not let in").await?;
+        let others = HEALTHY + self.sleepers as u64;
         while self.site.figures().await?.readers > HEALTHY {
             for attack in Attack::ALL {
                 published.extend(self.site.publish(BURST, EVENT_BYTES, Stamp::Now).await?);
                 // What they are told is judged elsewhere.
-                wave(self.site, &self.dial, attack, ATTACKERS, published).await?;
+                wave(self.site, &self.dial, others, attack, ATTACKERS, published).await?;
                 rss_bytes = rss_bytes.max(self.site.figures().await?.rss_bytes);
             }
             if begun.elapsed() > ROUND_WAIT {

@@ -26,11 +26,11 @@ const HEALTHY: u64 = 100;
 pub(super) const JOIN_WAIT: Duration = Duration::from_secs(120);
 const EVENT_BYTES: usize = 256;
 /// Events that are published at once, and how often.
-const BURST: u64 = 64;
+const BURST: u64 = 8;
 const PAUSE: Duration = Duration::from_millis(250);
 /// Bursts before the crowd comes, to see how it is without; and those that surely fill whatever holds what is not read.
 const BURSTS_ALONE: u64 = 20;
-const BURSTS_TO_FILL: u64 = 24;
+const BURSTS_TO_FILL: u64 = 48;
 /// How long those that do not read may be there once they are full.
 const EVICTED_WITHIN: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(120);

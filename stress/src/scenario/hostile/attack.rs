@@ -85,7 +85,8 @@ impl Attack {
             Self::ManyTopics => &["200", "400", "414", "431"],
             Self::Newlines => &["413"],
             Self::NestedPost => &["400"],
-            Self::NestedMessage => &["reply 400"],
+            // It is JSON, and so it reaches the handler, which reads no deeper than serde_json does.
+            Self::NestedMessage => &["reply 422"],
             Self::RapidReset | Self::Continuations => &["GOAWAY"],
         }
     }
