@@ -39,6 +39,7 @@ const QUIET_EVENTS: usize = 40;
 const QUIET_PAUSE: Duration = Duration::from_millis(25);
 /// What is allowed beyond the base line: a twentieth, or this.
 const GROWTH_BYTES_MIN: u64 = 2 << 20;
+const ROUNDS_OF_WARM_UP: usize = 2;
 /// What the log keeps, so that what it holds is the same before and after.
 const ENTRIES_MAX: usize = 4_000;
 /// How long those who do not read may be there: until they are full, and evicted.
@@ -70,13 +71,16 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     let storm =
         Storm { site: &site, dial: Dial::new(addr, seed), asleep: &asleep, sleepers: run.pick(500, 2_000) };
 
-    // A first round, so that the allocator has what it will have; the log is full before it.
+    // First rounds, so that the allocator has what it will have; the log is full before them.
     while published.len() <= ENTRIES_MAX {
         published.extend(site.publish(BURST * 4, EVENT_BYTES, Stamp::None).await?);
         sleep(QUIET_PAUSE).await;
     }
-    storm.round(&mut published).await?;
+    for _ in 0..ROUNDS_OF_WARM_UP {
+        storm.round(&mut published).await?;
+    }
     let before = storm.over(&mut published).await?;
+    run.tell(format_args!("warmed up: {:.1} MiB", mib(before.rss_bytes)));
     healthy[0].tell(Command::Mark).await?;
     for _ in 0..QUIET_EVENTS {
         published.extend(site.publish(1, EVENT_BYTES, Stamp::Now).await?);
@@ -89,7 +93,8 @@ async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
     while begun.elapsed() < lasts {
         rss_bytes = storm.round(&mut published).await?.max(rss_bytes);
         rounds += 1;
-        run.tell(format_args!("round {rounds}: at most {} MiB", rss_bytes >> 20));
+        let settled = storm.over(&mut published).await?.rss_bytes;
+        run.tell(format_args!("round {rounds}: at most {:.1} MiB, then {:.1}", mib(rss_bytes), mib(settled)));
     }
     let beside = healthy[0].tally().await?;
     let after = storm.recovered(&before, &mut published).await?;
