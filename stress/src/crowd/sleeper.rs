@@ -34,7 +34,7 @@ impl Sleeper {
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
         let mut io = dial.open(Some(receive_bytes)).await?;
-        io.write_all(if nth % 2 == 0 { SSE } else { WEB_SOCKET }.as_bytes()).await?;
+        io.write_all(if nth.is_multiple_of(2) { SSE } else { WEB_SOCKET }.as_bytes()).await?;
         counters.asleep.fetch_add(1, Relaxed);
         Ok(Self { _io: io, counters })
     }

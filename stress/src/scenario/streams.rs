@@ -120,7 +120,7 @@ async fn world(dial: &Dial) -> Outcome<Sum> {
 
 /// An event stream or a long-poll, in turn.
 fn is_stream(nth: usize) -> bool {
-    nth % 2 == 0
+    nth.is_multiple_of(2)
 }
 
 fn request(nth: usize) -> Outcome<Request<Empty<Bytes>>> {
