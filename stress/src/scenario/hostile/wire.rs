@@ -62,28 +62,60 @@ pub(super) fn preface() -> Vec<u8> {
 
 /// Requests for an event stream, each reset at once (CVE-2023-44487).
 pub(super) fn resets(streams: u32) -> Vec<u8> {
-    let (block, cancel) = (block(), 8_u32.to_be_bytes());
+    let (block, cancel) = (block(PATH, "text/event-stream"), 8_u32.to_be_bytes());
     (0..streams)
         .flat_map(|nth| [frame(1, 0x05, nth * 2 + 1, &block), frame(3, 0, nth * 2 + 1, &cancel)])
         .flatten()
         .collect()
 }
 
+/// Long-polls that wait, and a ping behind them.
+pub(super) fn long_polls(first: u32, streams: u32) -> Vec<u8> {
+    let block = block("/events?live=long-poll&offset=now", "application/json");
+    let asks = (first..first + streams).flat_map(|nth| frame(1, 0x05, nth * 2 + 1, &block));
+    asks.chain(ping()).collect()
+}
+
+/// They are reset.
+pub(super) fn cancels(first: u32, streams: u32) -> Vec<u8> {
+    (first..first + streams).flat_map(|nth| frame(3, 0, nth * 2 + 1, &8_u32.to_be_bytes())).collect()
+}
+
+/// A ping of HTTP/2.
+pub(super) fn ping() -> Vec<u8> {
+    frame(6, 0, 0, &[0; 8])
+}
+
+/// Kind and flags of the answer to it.
+pub(super) const PONG: (u8, u8) = (6, 1);
+
+/// The kind of a GOAWAY.
+pub(super) const GOAWAY: u8 = 7;
+
+/// Kind and flags of the first frame of HTTP/2 in what was said, if it is there as a whole: it is taken out.
+pub(super) fn take_frame(said: &mut Vec<u8>) -> Option<(u8, u8)> {
+    let length = u32::from_be_bytes([0, *said.first()?, *said.get(1)?, *said.get(2)?]) as usize;
+    let of_frame = said.get(3..9 + length)?;
+    let head = (of_frame[0], of_frame[1]);
+    said.drain(..9 + length);
+    Some(head)
+}
+
 /// A head that goes on and on (CVE-2024-27316).
 pub(super) fn continuations(frames: usize) -> Vec<u8> {
     // A field with a name of its own, not to be kept: x-a, and 126 bytes, which one byte of length can say.
     let field = [b"\x00\x03x-a\x7e".as_slice(), &[b'a'; 126]].concat().repeat(8);
-    [frame(1, 0, 1, &block()), frame(9, 0, 1, &field).repeat(frames)].concat()
+    [frame(1, 0, 1, &block(PATH, "text/event-stream")), frame(9, 0, 1, &field).repeat(frames)].concat()
 }
 
 /// The fields of a request, as HPACK has them without a table of its own.
-fn block() -> Vec<u8> {
+fn block(path: &str, accept: &str) -> Vec<u8> {
     let literal = |index: &[u8], value: &str| [index, &[value.len() as u8], value.as_bytes()].concat();
     [
         vec![0x82, 0x86], // GET, http
-        literal(&[0x04], PATH),
+        literal(&[0x04], path),
         literal(&[0x01], HOST),
-        literal(&[0x0f, 0x04], "text/event-stream"),
+        literal(&[0x0f, 0x04], accept),
     ]
     .concat()
 }
@@ -131,7 +163,7 @@ fn web_socket(mut said: &[u8]) -> Option<String> {
 fn http2(mut said: &[u8]) -> Option<String> {
     loop {
         let length = u32::from_be_bytes([0, *said.first()?, *said.get(1)?, *said.get(2)?]) as usize;
-        if *said.get(3)? == 7 {
+        if *said.get(3)? == GOAWAY {
             return Some("GOAWAY".into());
         }
         said = said.get(9 + length..)?;
@@ -155,6 +187,9 @@ mod tests {
         assert_eq!(read(&[switched, &close[..6]].concat()), None);
         let goaway = [frame(4, 0, 0, &[0; 6]), frame(7, 0, 0, &[0; 8])].concat();
         assert_eq!((read(&goaway), read(&goaway[..15])), (Some("GOAWAY".into()), None));
+        let mut frames = [goaway, frame(6, 1, 0, &[0; 8])].concat();
+        let mut taken = || take_frame(&mut frames);
+        assert_eq!((taken(), taken(), taken(), taken()), (Some((4, 0)), Some((GOAWAY, 0)), Some(PONG), None));
     }
 
     #[test]
@@ -162,7 +197,7 @@ mod tests {
         assert_eq!(fragments(3).len(), 4 * 7);
         assert_eq!(pings(2), [0x89, 0x80, 0, 0, 0, 0, 0x89, 0x80, 0, 0, 0, 0]);
         assert_eq!((header(1 << 16).len(), header(60_000).len()), (14, 8));
-        let block = block();
+        let block = block(PATH, "text/event-stream");
         assert_eq!(resets(1).len(), 9 + block.len() + 9 + 4);
         assert!(String::from_utf8(query(64)).unwrap().starts_with("GET /events?&topic=t0&topic=t1"));
         assert!((40_000..41_100).contains(&query(40 * 1024).len()), "{}", query(40 * 1024).len());
