@@ -9,30 +9,35 @@
 //!
 //! - [`scenario`]: one module each, all of one shape, and the list of them;
 //! - [`server`]: the process that is put under stress; [`child`]: the scenario's grip on it;
+//! - [`site`] and [`crowd`]: a server with its defaults, and a process of many readers; [`role`]: how they are led;
 //! - [`run`]: what a scenario is given, and what it comes to; [`report`]: how that is told;
 //! - [`machine`]: what Linux tells about a process, and where the figures were taken.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command speaks to whoever called it")]
 
 mod child;
+mod crowd;
 mod machine;
 mod report;
+mod role;
 mod run;
 mod scenario;
 mod server;
+mod site;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use run::Run;
+use run::{Run, Size};
 use scenario::Scenario;
 
 const USAGE: &str = "\
-usage: cargo xtask stress [scenario..] [--seed N] [--seeds N] [--minutes M] [--record] [--list]
+usage: cargo xtask stress [scenario..] [--seed N] [--seeds N] [--minutes M] [--full] [--record] [--list]
 
   --seed N      the first seed (default: drawn, and printed); a seed makes the same plan again
   --seeds N     how many seeds, one after the other: see --list for what each scenario wants (default: its small run)
   --minutes M   goes on with further seeds until so much time has passed
+  --full        worlds as large as the figures want them, where a world is one crowd; and the seeds of the full run
   --record      appends what comes out to tests/RESULTS.md
   --list        what there is, and what it proves
 
@@ -44,6 +49,7 @@ struct Asked {
     seed: u64,
     seeds: Option<u64>,
     minutes: Option<u64>,
+    size: Size,
     is_recorded: bool,
 }
 
@@ -51,13 +57,14 @@ enum Order {
     Run(Asked),
     Help,
     List,
-    Serve,
+    /// To be another process of a run.
+    Role(fn() -> ExitCode),
 }
 
 fn main() -> ExitCode {
     match order() {
         Ok(Order::Run(asked)) => run_all(&asked),
-        Ok(Order::Serve) => server::main(),
+        Ok(Order::Role(main)) => main(),
         Ok(Order::Help) => said(USAGE),
         Ok(Order::List) => said(&report::list(scenario::ALL)),
         Err(error) => {
@@ -80,6 +87,7 @@ fn order() -> run::Outcome<Order> {
         seed: fastrand::u64(..1 << 32),
         seeds: None,
         minutes: None,
+        size: Size::Small,
         is_recorded: false,
     };
     let mut args = lexopt::Parser::from_env();
@@ -88,10 +96,13 @@ fn order() -> run::Outcome<Order> {
             Long("seed") => asked.seed = args.value()?.parse()?,
             Long("seeds") => asked.seeds = Some(args.value()?.parse()?),
             Long("minutes") => asked.minutes = Some(args.value()?.parse()?),
+            Long("full") => asked.size = Size::Full,
             Long("record") => asked.is_recorded = true,
             Long("list") => return Ok(Order::List),
             Short('h') | Long("help") => return Ok(Order::Help),
-            Value(name) if name == server::NAME && asked.scenarios.is_empty() => return Ok(Order::Serve),
+            Value(name) if asked.scenarios.is_empty() && role(&name).is_some() => {
+                return Ok(role(&name).map_or(Order::Help, Order::Role));
+            }
             Value(name) => {
                 let found = scenario::ALL.iter().find(|scenario| name == scenario.name);
                 asked
@@ -110,12 +121,21 @@ fn order() -> run::Outcome<Order> {
     Ok(Order::Run(asked))
 }
 
+/// What makes this program another process of a run.
+fn role(name: &std::ffi::OsStr) -> Option<fn() -> ExitCode> {
+    let roles: [(&str, fn() -> ExitCode); 3] =
+        [(server::NAME, server::main), (site::NAME, site::main), (crowd::NAME, crowd::main)];
+    roles.into_iter().find(|(role, _)| name == *role).map(|(_, main)| main)
+}
+
 /// Every scenario runs, even if one before it failed.
 fn run_all(asked: &Asked) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for scenario in &asked.scenarios {
-        let seeds = asked.seeds.unwrap_or(scenario.seeds_small);
+        let seeds = if asked.size == Size::Full { scenario.seeds_full } else { scenario.seeds_small };
+        let seeds = asked.seeds.unwrap_or(seeds);
         let run = Run::new(asked.seed, seeds, asked.minutes.map(|m| Duration::from_secs(m * 60)));
+        let run = run.sized(asked.size);
         println!("\n==> {} ({}), seed {}", scenario.name, scenario.proves.join(", "), asked.seed);
         let verdict = (scenario.run)(&run);
         let entry = report::entry(scenario, &run, &verdict);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::machine;
-use crate::run::{Failure, Figures, Outcome, Run};
+use crate::run::{Failure, Figures, Outcome, Run, Size};
 use crate::scenario::Scenario;
 
 /// What there is.
@@ -24,8 +24,9 @@ pub(crate) fn list(scenarios: &[Scenario]) -> String {
 /// One run: where, when, with what, what came out, and the verdict.
 pub(crate) fn entry(scenario: &Scenario, run: &Run, verdict: &Result<Figures, Failure>) -> String {
     let (name, seeds) = (scenario.name, run.seeds_given());
+    let full = if run.size() == Size::Full { " --full" } else { "" };
     let mut text = format!(
-        "## {}: {name} ({})\n\n- {}\n- `cargo xtask stress {name} --seed {} --seeds {seeds}`, {:.1} s\n",
+        "## {}: {name} ({})\n\n- {}\n- `cargo xtask stress {name} --seed {} --seeds {seeds}{full}`, {:.1} s\n",
         machine::date(),
         scenario.proves.join(", "),
         machine::here(),
@@ -43,7 +44,7 @@ pub(crate) fn entry(scenario: &Scenario, run: &Run, verdict: &Result<Figures, Fa
         Err(Failure { seed, what }) => {
             let _ = writeln!(
                 text,
-                "\n**Failed:** {what}\n\nAgain with `cargo xtask stress {name} --seed {seed}`"
+                "\n**Failed:** {what}\n\nAgain with `cargo xtask stress {name} --seed {seed}{full}`"
             );
         }
     }
@@ -79,6 +80,8 @@ mod tests {
         );
         let held = entry(scenario, &run, &Ok(Figures::default().with("events", 12)));
         assert!(held.contains("| events | 12 |") && held.contains("**Held.**"), "{held}");
-        assert!(held.contains("--seed 5 --seeds 3"), "{held}");
+        assert!(held.contains("--seed 5 --seeds 3`"), "{held}");
+        let full = entry(scenario, &run.sized(Size::Full), &Ok(Figures::default()));
+        assert!(full.contains("--seed 5 --seeds 3 --full`"), "{full}");
     }
 }

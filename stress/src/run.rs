@@ -15,13 +15,46 @@ pub(crate) struct Run {
     until: Option<Instant>,
     begun: Instant,
     given: AtomicU64,
+    size: Size,
+}
+
+/// How large a world is, for scenarios whose world is one crowd.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Size {
+    /// As CI can bear it.
+    #[default]
+    Small,
+    /// As it proves the figure.
+    Full,
 }
 
 impl Run {
     /// `seeds` of them from `first` on, and more while `time` lasts.
     pub(crate) fn new(first: u64, seeds: u64, time: Option<Duration>) -> Self {
         let begun = Instant::now();
-        Self { first, seeds, until: time.map(|time| begun + time), begun, given: AtomicU64::new(0) }
+        Self {
+            first,
+            seeds,
+            until: time.map(|time| begun + time),
+            begun,
+            given: AtomicU64::new(0),
+            size: Size::Small,
+        }
+    }
+
+    /// The same, of that size.
+    pub(crate) fn sized(self, size: Size) -> Self {
+        Self { size, ..self }
+    }
+
+    /// How large its worlds are.
+    pub(crate) fn size(&self) -> Size {
+        self.size
+    }
+
+    /// What a world of this run has of something.
+    pub(crate) fn pick<T>(&self, small: T, full: T) -> T {
+        if self.size == Size::Full { full } else { small }
     }
 
     /// The seed of the run, for a scenario that draws but one plan.

@@ -1,7 +1,16 @@
 //! The scenarios. Each is a module with a `pub(crate) const SCENARIO`, and a line in [`ALL`].
 
 mod churn;
+mod cycles;
+mod drain;
 mod gaps;
+mod halfopen;
+mod herd;
+mod hostile;
+mod mix;
+mod restart;
+mod slow;
+mod streams;
 
 use crate::run::{Failure, Figures, Run};
 
@@ -22,4 +31,15 @@ pub(crate) struct Scenario {
 }
 
 /// All of them.
-pub(crate) const ALL: &[Scenario] = &[churn::SCENARIO, gaps::SCENARIO];
+pub(crate) const ALL: &[Scenario] = &[
+    churn::SCENARIO,
+    gaps::SCENARIO,
+    cycles::SCENARIO,
+    drain::SCENARIO,
+    herd::SCENARIO,
+    slow::SCENARIO,
+    hostile::SCENARIO,
+    mix::SCENARIO,
+    streams::SCENARIO,
+    halfopen::SCENARIO,
+];

@@ -34,8 +34,13 @@ pub struct ServeConfig {
     /// (`TCP_USER_TIMEOUT`); elsewhere the kernel decides. Default 20 s, so that with a heartbeat of 15 s a dead
     /// reader is known within 35; `None` leaves the kernel's quarter of an hour.
     pub unacknowledged_wait: Option<Duration>,
-    /// How much the kernel holds of what a peer has not read yet, in bytes (`SO_SNDBUF`). Default `None`: the kernel
-    /// sizes it by the path, up to megabytes for a reader that stalls. With many slow readers set some 64 KiB, which
+    /// How much of what a peer has no room for may wait in the kernel, in bytes; more waits with its reader, as places in
+    /// the log. Linux only (`TCP_NOTSENT_LOWAT`). Default 32 KiB: without it a reader that stalls makes the kernel hold a
+    /// megabyte and a half, and some thousand of them all that it has for TCP. What is on its way does not count, so that
+    /// a fast reader that is far away is not slowed. `None` leaves it to the kernel.
+    pub unsent_bytes_max: Option<u32>,
+    /// How much the kernel holds of what a peer has not acknowledged yet, in bytes (`SO_SNDBUF`). Default `None`: the
+    /// kernel sizes it by the path. Where `unsent_bytes_max` does nothing, set some 64 KiB for many slow readers, which
     /// slows a fast reader that is far away.
     pub send_buffer_bytes: Option<usize>,
     /// Bytes of an HTTP/1.1 head, and of what waits to be written to one connection, up to one piece of a body more.
@@ -79,6 +84,7 @@ impl Default for ServeConfig {
             head_wait: Duration::from_secs(30),
             write_wait: Duration::from_secs(10),
             unacknowledged_wait: Some(Duration::from_secs(20)),
+            unsent_bytes_max: Some(32 * 1024),
             send_buffer_bytes: None,
             h1_buffer_bytes: 64 * 1024,
             h2_streams_max: 100,

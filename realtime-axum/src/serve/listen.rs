@@ -73,7 +73,12 @@ fn prepare(io: &TcpStream, config: &ServeConfig) -> io::Result<()> {
         socket.set_send_buffer_size(bytes)?;
     }
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(config.unacknowledged_wait)?;
+    {
+        if let Some(bytes) = config.unsent_bytes_max {
+            socket.set_tcp_notsent_lowat(bytes)?;
+        }
+        socket.set_tcp_user_timeout(config.unacknowledged_wait)?;
+    }
     Ok(())
 }
 
@@ -97,6 +102,7 @@ mod tests {
         assert_eq!(peer, client.local_addr()?);
         let config = ServeConfig {
             send_buffer_bytes: Some(20_000),
+            unsent_bytes_max: Some(30_000),
             unacknowledged_wait: Some(Duration::from_secs(7)),
             ..ServeConfig::default()
         };
@@ -106,7 +112,38 @@ mod tests {
         // Linux doubles what is asked for, to have room for its own notes.
         assert!((20_000..=40_000).contains(&socket.send_buffer_size()?));
         #[cfg(target_os = "linux")]
-        assert_eq!(socket.tcp_user_timeout()?, Some(Duration::from_secs(7)));
+        assert_eq!(
+            (socket.tcp_user_timeout()?, socket.tcp_notsent_lowat()?),
+            (Some(Duration::from_secs(7)), 30_000)
+        );
+        Ok(())
+    }
+
+    /// What the kernel takes for a peer that reads nothing.
+    #[cfg(target_os = "linux")]
+    async fn taken_unread(config: &ServeConfig) -> io::Result<usize> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let client = tokio::net::TcpSocket::new_v4()?;
+        client.set_recv_buffer_size(2_304)?;
+        let _client = client.connect(listener.local_addr()?).await?;
+        let (server, _) = listener.accept().await?;
+        listener.prepare(&server, config)?;
+        let (piece, mut taken) = (vec![b'x'; 16 * 1024], 0);
+        // Not writable for so long is full: the kernel makes its buffers larger as it goes.
+        while let Ok(writable) = tokio::time::timeout(Duration::from_millis(200), server.writable()).await {
+            writable?;
+            taken += server.try_write(&piece).unwrap_or(0);
+        }
+        Ok(taken)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_peer_that_reads_nothing_costs_the_kernel_little() -> io::Result<()> {
+        let taken = taken_unread(&ServeConfig::default()).await?;
+        assert!((32 * 1024..=128 * 1024).contains(&taken), "{taken}");
+        let unbound = taken_unread(&ServeConfig { unsent_bytes_max: None, ..ServeConfig::default() }).await?;
+        assert!(unbound > 4 * taken, "{unbound}: without a bound it is the kernel's");
         Ok(())
     }
 }

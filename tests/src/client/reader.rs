@@ -214,6 +214,11 @@ impl Reader {
         self.transport
     }
 
+    /// The time to wait before coming back that the connection set for all its life, if its transport has such a thing.
+    pub fn retry_ms(&self) -> Option<u64> {
+        if let Client::Sse(client) = &self.client { client.retry_ms() } else { None }
+    }
+
     /// The WebSocket client inside, for its uplink.
     pub fn web_socket(&mut self) -> Option<&mut Ws> {
         if let Client::Ws(client) = &mut self.client { Some(client) } else { None }

@@ -1,0 +1,85 @@
+//! A graceful stop under a crowd: everybody is told and gone in ten seconds, and loses nothing on the next process (G-19).
+
+use std::process::Command;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::Scenario;
+use super::restart::World;
+use crate::run::{self, Failure, Figures, Outcome, Run};
+use crate::site::Answer;
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "drain",
+    proves: &["G-19"],
+    does: "SIGTERM under a crowd on five ways: each told its place, all gone in 10 s, nothing lost on the next process",
+    seeds_small: 1,
+    seeds_full: 1,
+    run,
+};
+
+const STOP_WAIT: Duration = Duration::from_secs(10);
+/// Beyond this the run does not wait to say by how much it failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn run(run: &Run) -> Result<Figures, Failure> {
+    let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
+    let mut figures = Figures::default();
+    for seed in run.seeds() {
+        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
+    }
+    Ok(figures)
+}
+
+async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
+    let mut world = World::gather(run, seed, run.pick(1_000, 10_000)).await?;
+    let begun = Instant::now();
+    let kill = Command::new("kill").args(["-TERM", &world.site.pid().to_string()]).status()?;
+    if !kill.success() {
+        return Err("the signal could not be sent".into());
+    }
+    let stopped = timeout(PATIENCE, world.site.last_word()).await??;
+    let took = begun.elapsed();
+    world.site.gone().await?;
+    let Answer::Stopped { told, readers_left, connections_left } = stopped else {
+        return Err(format!("the last word was {stopped:?}").into());
+    };
+    run.tell(format_args!("stopped after {:.1} s: {told} told", took.as_secs_f64()));
+    let tally = world.told(STOP_WAIT).await?;
+    let back = world.succeed().await?;
+    if took > STOP_WAIT || readers_left + connections_left > 0 {
+        return Err(format!(
+            "after {took:?} {readers_left} readers and {connections_left} connections were left"
+        )
+        .into());
+    }
+    if tally.untold > 0 || tally.told() != world.readers {
+        return Err(format!("not every reader was told: {tally:?}").into());
+    }
+    // Two ways of five are WebSockets; each has a Close of its own behind the `$end`.
+    if tally.closed_with_place * 5 != world.readers * 2 {
+        return Err(format!("not every WebSocket was closed with its place: {tally:?}").into());
+    }
+    if (back.disconnects() as u64) < world.readers {
+        return Err(format!("vacuous: only {} came back", back.disconnects()).into());
+    }
+    Ok(Figures::default()
+        .with("readers", world.readers)
+        .with("gone after: s", format_args!("{:.1}", took.as_secs_f64()))
+        .with(
+            "told by $end, by an answer, by 503; closed by 1001 with the place",
+            format_args!(
+                "{}, {}, {}; {}",
+                tally.told_by_end, tally.told_by_answer, tally.told_by_status, tally.closed_with_place
+            ),
+        )
+        .with("readers, connections left", format_args!("{readers_left}, {connections_left}"))
+        .with("back on the next process after: s", format_args!("{:.1}", back.took.as_secs_f64()))
+        .with("events delivered, before and after", back.events())
+        .with("accepted in the busiest second, in the mean", {
+            let (peak, mean) = back.accepts();
+            format!("{peak}, {mean:.0}")
+        })
+        .with("lost, repeated, out of order", "0, 0, 0"))
+}

@@ -1,0 +1,60 @@
+//! A server that dies under a crowd and comes back: so does the crowd, spread by what it was told, and loses nothing
+//! (G-18).
+//!
+//! Nobody is told of a kill. An event stream has told its `retry:` when it began, and its reader waits as long; the
+//! others have a jitter of their own.
+
+use super::Scenario;
+use super::restart::World;
+use crate::run::{self, Failure, Figures, Outcome, Run};
+
+pub(crate) const SCENARIO: Scenario = Scenario {
+    name: "herd",
+    proves: &["G-18"],
+    does: "a server killed under a crowd on five ways: all back in 60 s without loss, not all in one second",
+    seeds_small: 1,
+    seeds_full: 1,
+    run,
+};
+
+/// What the busiest second may have, in means.
+const PEAK_MEANS_MAX: f64 = 2.0;
+
+fn run(run: &Run) -> Result<Figures, Failure> {
+    let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
+    let mut figures = Figures::default();
+    for seed in run.seeds() {
+        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
+    }
+    Ok(figures)
+}
+
+async fn world(run: &Run, seed: u64) -> Outcome<Figures> {
+    let mut world = World::gather(run, seed, run.pick(1_000, 10_000)).await?;
+    world.site.kill().await?;
+    let back = world.succeed().await?;
+    let (peak, mean) = back.accepts();
+    run.tell(format_args!(
+        "back after {:.1} s: {:?} accepted",
+        back.took.as_secs_f64(),
+        back.figures.accepts
+    ));
+    if back.tally.untold < world.readers / 2 || (back.disconnects() as u64) < world.readers {
+        return Err(format!("vacuous: the kill was noticed by few: {:?}", back.tally).into());
+    }
+    if peak as f64 > PEAK_MEANS_MAX * mean {
+        return Err(format!(
+            "{peak} were accepted in one second, and {mean:.0} in the mean: {:?}",
+            back.figures.accepts
+        )
+        .into());
+    }
+    Ok(Figures::default()
+        .with("readers", world.readers)
+        .with("back after: s", format_args!("{:.1}", back.took.as_secs_f64()))
+        .with("accepted in each second", format_args!("{:?}", back.figures.accepts))
+        .with("in the busiest, in the mean while they came", format_args!("{peak}, {mean:.0}"))
+        .with("in the mean of 30 s", world.readers / 30)
+        .with("events delivered, before and after", back.events())
+        .with("lost, repeated, out of order", "0, 0, 0"))
+}
