@@ -111,14 +111,12 @@ export function connect(settings, about, offset, hear) {
   return self;
 }
 
-/**
- * @param {unknown} text @param {string} expected @returns {Message}
- */
-export function parse(text, expected) {
+/** @param {unknown} text @returns {any} */
+export function parse(text) {
   try {
     return Object(JSON.parse(/** @type {string} */ (text)));
   } catch {
-    throw foreign(expected, text);
+    throw foreign('JSON', text);
   }
 }
 

@@ -32,7 +32,7 @@ export async function poll(link) {
     /** @type {any} */
     let page = { events: [], next: headers.get('Stream-Next-Offset'), upToDate: true, closed: headers.has('Stream-Closed') };
     if (status === 200) {
-      page = parse(await text(response, link.alive), 'a page of events');
+      page = parse(await text(response, link.alive));
       if (!Array.isArray(page.events) || !page.next) return foreign('a page of events', JSON.stringify(page));
     } else if (status !== 204 && status !== 304) return refusal(response);
     tell(link, page);

@@ -47,7 +47,7 @@ export async function websocket(link) {
     socket.onmessage = (/** @type {{ data: string }} */ { data }) => {
       link.alive();
       try {
-        link.take(parse(data, 'an envelope'));
+        link.take(parse(data));
         if (signal.aborted && !replies.size) socket.close();
         if (link.end) end(link.end);
       } catch (error) {

@@ -16,11 +16,11 @@ const TEXT =
 
 const WHOLE = [
   { retry: 2000 },
-  { id: 'a.1', event: '$open', data: '{"x":1}' },
-  { id: 'a.2', event: '' },
-  { id: 'a.3', event: '', data: ' two\n\n\u2028ü😀' },
-  { id: 'a.4', event: '', data: 'no space' },
-  { event: '', data: ': colon' },
+  { id: 'a.1', data: '{"x":1}' },
+  { id: 'a.2' },
+  { id: 'a.3', data: ' two\n\n\u2028ü😀' },
+  { id: 'a.4', data: 'no space' },
+  { data: ': colon' },
 ];
 
 test('a stream reads the same, cut at every place', () => {
@@ -44,8 +44,8 @@ test('a block that was cut off is dropped whole', () => {
 });
 
 test('an empty data line is an event, and none is not', () => {
-  expect(blocks('data\n\n')).toEqual([{ event: '', data: '' }]);
-  expect(blocks(':\n\n')).toEqual([{ event: '' }]);
+  expect(blocks('data\n\n')).toEqual([{ data: '' }]);
+  expect(blocks(':\n\n')).toEqual([{}]);
 });
 
 test('what never ends is refused', () => {
