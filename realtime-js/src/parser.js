@@ -22,7 +22,7 @@ export function parser(tell, retry) {
   /** @param {string} line */
   function take(line) {
     chars += line.length + LINE_CHARS;
-    const [, name, value] = /** @type {RegExpExecArray} */ (/^([^:]*)(?:: ?)?(.*)/su.exec(line));
+    const [, name, value] = /** @type {RegExpExecArray} */ (/^([^:]*):? ?(.*)/s.exec(line));
     if (!line) {
       tell(block);
       block = {};
@@ -40,6 +40,6 @@ export function parser(tell, retry) {
       rest = lines.pop() ?? '';
       lines.forEach(take);
     }
-    if (rest.length + chars > CHARS_MAX) throw foreign('an event', 'an endless event');
+    if (rest.length + chars > CHARS_MAX) throw foreign('an event', 'an endless one');
   };
 }

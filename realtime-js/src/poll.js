@@ -33,7 +33,7 @@ export async function poll(link) {
     let page = { events: [], next: headers.get('Stream-Next-Offset'), upToDate: true, closed: headers.has('Stream-Closed') };
     if (status === 200) {
       page = parse(await text(response, link.alive));
-      if (!Array.isArray(page.events) || !page.next) return foreign('a page of events', JSON.stringify(page));
+      if (!Array.isArray(page.events) || !page.next) return foreign('a page', JSON.stringify(page));
     } else if (status !== 204 && status !== 304) return refusal(response);
     tell(link, page);
     if (page.closed) return { over: true };

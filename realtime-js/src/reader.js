@@ -62,7 +62,6 @@ export function reader(settings, emit, isFull) {
 
   const over = new AbortController();
   const self = {
-    settings,
     /** Aborts when it is closed. */
     signal: over.signal,
     state: /** @type {State} */ ('connecting'),

@@ -30,5 +30,5 @@ export async function sse(link, retry) {
     push(piece);
     if (link.end) return link.end;
   }
-  return new RealtimeError('network', 'the stream broke off');
+  return new RealtimeError('network', 'broke off');
 }

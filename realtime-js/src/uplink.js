@@ -43,15 +43,12 @@ export function uplink(settings, reader) {
    */
   async function send(data, options) {
     const { event = 'message', signal, ...others } = options;
-    if (typeof options !== 'object' || Object.keys(others)[0]) {
-      throw new TypeError('send takes (data, { event, signal })');
-    }
-    const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
-    if (body === undefined) throw new TypeError('data must turn into JSON');
-    if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event must be a printable name without $');
+    const body = !ArrayBuffer.isView(data) && !(data instanceof ArrayBuffer) && JSON.stringify(data);
+    const isGood = typeof options === 'object' && !Object.keys(others)[0] && /^[^$\p{C}]\P{C}*$/u.test(event);
+    if (!body || !isGood) throw new TypeError('send takes (JSON data, { event: printable, without $, signal })');
     signal?.throwIfAborted();
     if (reader.state === 'closed') throw closed();
-    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait for an answer');
+    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait');
 
     const end = new AbortController();
     const sending = /** @type {Sending} */ ({ event, body, settled: end.signal });
@@ -114,7 +111,8 @@ export function uplink(settings, reader) {
         if (!response.ok) throw await refusal(response, 'refused');
         return resolve(await reply(response));
       } catch (caught) {
-        const { kind, status, retryMs } = /** @type {RealtimeError} */ (caught);
+        // What is none of ours is no answer.
+        const { kind, status, retryMs } = /** @type {Partial<RealtimeError>} */ (caught instanceof RealtimeError ? caught : {});
         if (kind === 'unauthorized' && !unauthorized) unauthorized = true;
         else if (status && !isRetried(status, retryMs)) return reject(caught);
         else await sleep(retryMs ?? backoff(tries, settings), settled);
@@ -125,8 +123,8 @@ export function uplink(settings, reader) {
   return { send, pump, close };
 }
 
-const closed = () => new RealtimeError('closed', 'the reader is closed');
-const unanswered = () => new RealtimeError('unanswered', 'it is not known whether the message was handled');
+const closed = () => new RealtimeError('closed', 'closed');
+const unanswered = () => new RealtimeError('unanswered', 'perhaps handled, perhaps not');
 
 /** @param {Response} response */
 async function reply(response) {
@@ -141,7 +139,7 @@ async function reply(response) {
  * answer, kept under the key: it would be the same again.
  * @param {number} status @param {number} [retryMs]
  */
-const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[234]/.test(String(status)));
+const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[234]/.test(/** @type {any} */ (status)));
 
 /** A random UUID; where the context is not secure there is none, and as many random bits in other letters do as well. */
 const uuid = () => crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join('-');

@@ -31,8 +31,8 @@ test.each(Object.entries(wrong))('a wrong %s is thrown by its name', (name, valu
 });
 
 test.each([
-  ['transports', 'sse', 'option transports takes a list of websocket, sse, long-poll, poll'],
-  ['start', -1, "option start takes a string: '-1', 'now', 'last-N' or a cursor"],
+  ['transports', 'sse', 'option transports takes a list of websocket,sse,long-poll,poll'],
+  ['start', -1, "option start takes '-1', 'now', 'last-N' or a cursor"],
   ['headers', 7, 'option headers takes headers or a function'],
   ['protocols', 'x', 'option protocols takes a list or a function'],
   ['credentials', true, 'option credentials takes omit, same-origin or include'],
@@ -45,7 +45,7 @@ test.each([
 });
 
 test.each(['ws://events.test/events', '/events'])('the URL %s is told what it takes', (url) => {
-  const message = 'option url takes an http(s) URL (whole, unless in a page) or a function';
+  const message = 'option url takes a whole http(s) URL or a function';
   expect(() => settings(url, {})).toThrow(new TypeError(message));
 });
 

@@ -50,9 +50,9 @@ test('an empty data line is an event, and none is not', () => {
 
 test('what never ends is refused', () => {
   const piece = 'x'.repeat(1 << 24);
-  expect(() => blocks(piece, piece, piece, piece, piece)).toThrow('an endless event');
+  expect(() => blocks(piece, piece, piece, piece, piece)).toThrow('an endless one');
   const line = `data: ${piece}\n`;
-  expect(() => blocks(line, line, line, line, line)).toThrow('an endless event');
+  expect(() => blocks(line, line, line, line, line)).toThrow('an endless one');
 });
 
 test('lines of nothing are no way around it: each costs more than its characters', () => {
@@ -62,7 +62,7 @@ test('lines of nothing are no way around it: each costs more than its characters
     const endless = () => {
       for (let n = 0; n < 400; n++) push(lines);
     };
-    expect(endless, line).toThrow('an endless event');
+    expect(endless, line).toThrow('an endless one');
   }
 });
 

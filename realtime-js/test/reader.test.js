@@ -451,7 +451,7 @@ describe('which transport', () => {
     ['a control that is no JSON', () => withSse((sse) => sse.write('event: $open\ndata: {\n\n')), 'expected JSON, got {'],
     ['a bare payload of JSON', () => withSse((sse) => sse.write('id: x\nevent: $open\ndata: {"outcome":"fresh"}\n\n')), 'expected an id, got undefined'],
     ['a bare payload of text', () => withSse((sse) => (sse.say(open(0)), sse.write('id: x\ndata: text\n\n'))), 'expected JSON, got text'],
-    ['a status', () => status(406), 'the server answered 406'],
+    ['a status', () => status(406), 'answered 406'],
   ])('%s is no wire: the error says what was expected, then the next is tried', async (_, answer, message) => {
     let error;
     const { fetch } = net(({ url }) => (url.searchParams.get('live') === 'sse' ? answer() : never()));
@@ -518,7 +518,7 @@ describe('which transport', () => {
   test.each([
     ['its detail', { title: 'Service Unavailable', detail: 'draining: come back' }, 'draining: come back'],
     ['its title, where it has no more', { title: 'Service Unavailable' }, 'Service Unavailable'],
-    ['its status, where it has no words', null, 'the server answered 503'],
+    ['its status, where it has no words', null, 'answered 503'],
   ])('a refusal is told by %s', async (_, problem, message) => {
     const { rt } = reader({ transports: ['sse'], fetch: async () => json(problem, { status: 503, headers: { 'Retry-After': '9' } }) });
     let error;
