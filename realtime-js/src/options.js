@@ -54,7 +54,7 @@ const CHECKS = {
     (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
   ],
   start: [
-    "'-1', 'now', 'last-N' or a cursor",
+    '-1, now, last-N or a cursor',
     (start) => start.trim() && /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
   ],
   headers: ['headers or a function', (headers) => isFunction(headers) || new Headers(headers)],
@@ -71,7 +71,7 @@ const CHECKS = {
 
 /** Every other option: what a timer can have. @type {Takes} */
 const NUMBER = [
-  'a number above 0 and below 2^31',
+  'a number above 0, below 2^31',
   (value) => Number.isFinite(value) && value > 0 && value <= TIMER_MS_MAX,
 ];
 
@@ -108,12 +108,12 @@ export function settings(url, options) {
     try {
       isGood = check(value);
     } catch {}
-    if (!isGood) throw new TypeError(`option ${name} takes ${takes}`);
+    if (!isGood) throw new TypeError(`${name} takes ${takes}`);
     all[name] = value;
   }
   if (!isFunction(url)) all.url = new URL(all.url, base()).href;
   // Node 20 has no WebSocket of its own.
   all.transports = all.transports.filter((/** @type {Transport} */ name) => name !== 'websocket' || all.WebSocket);
-  if (!all.transports.length) throw new TypeError('option WebSocket takes a class');
+  if (!all.transports.length) throw new TypeError('WebSocket takes a class');
   return /** @type {Settings} */ (all);
 }

@@ -37,7 +37,7 @@ export function parser(tell, retry) {
     if (/[\r\n]/.test(text)) {
       // A CR at the very end is kept: its LF may be in the next piece.
       const lines = rest.split(/\r\n|\n|\r(?!$)/);
-      rest = lines.pop() ?? '';
+      rest = /** @type {string} */ (lines.pop());
       lines.forEach(take);
     }
     if (rest.length + chars > CHARS_MAX) throw foreign('an event', 'an endless one');

@@ -16,7 +16,7 @@ const TOO_SOON_MS = 1_000;
 export async function poll(link) {
   const { settings, signal, about } = link;
   const isLong = about.transport === 'long-poll';
-  let etag = '';
+  let etag = /** @type {string | null | undefined} */ (undefined);
   while (!signal.aborted) {
     // The first one does not wait: the place is to be known before anything can be missed.
     const wait = isLong && link.openedAt ? settings.waitSeconds : 0;
@@ -28,7 +28,7 @@ export async function poll(link) {
     const response = await link.request({ Accept: 'application/json', ...more });
     const { status, headers } = response;
     link.alive();
-    etag = headers.get('ETag') ?? '';
+    etag = headers.get('ETag');
     /** @type {any} */
     let page = { events: [], next: headers.get('Stream-Next-Offset'), upToDate: true, closed: headers.has('Stream-Closed') };
     if (status === 200) {

@@ -103,7 +103,7 @@ export class Realtime extends EventTarget {
   switch(transport) {
     const { transports } = this.#settings;
     if (!transports.includes(transport)) {
-      throw new TypeError(`switch takes one of ${transports}`);
+      throw new TypeError(`switch takes ${transports}`);
     }
     this.#reader.switch(transport);
   }

@@ -74,7 +74,7 @@ export async function text({ body }, heard) {
 export async function refusal(response, away = 'away') {
   const { status, headers } = response;
   const kind =
-    status === 401 ? 'unauthorized' : /^(408|425|429|5(?!01|05)..)$/.test(/** @type {any} */ (status)) ? away : 'refused';
+    status === 401 ? 'unauthorized' : /408|425|429|5(?!01|05)../.test(/** @type {any} */ (status)) ? away : 'refused';
   const problem = await text(response).then(JSON.parse).catch(() => {});
   const message = problem?.detail ?? problem?.title ?? `answered ${status}`;
   return new RealtimeError(kind, message, status, retryAfter(headers));

@@ -128,7 +128,7 @@ const unanswered = () => new RealtimeError('unanswered', 'perhaps handled, perha
 
 /** @param {Response} response */
 async function reply(response) {
-  const type = response.headers.get('Content-Type') ?? '';
+  const type = /** @type {string} */ (response.headers.get('Content-Type'));
   if (response.status === 204) return null;
   if (/json/.test(type)) return response.json();
   return /^text/.test(type) ? response.text() : new Uint8Array(await response.arrayBuffer());

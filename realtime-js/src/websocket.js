@@ -42,7 +42,7 @@ export async function websocket(link) {
       else close();
     });
     socket.onopen = () => {
-      if (socket.protocol !== PROTOCOL) end(foreign(`subprotocol ${PROTOCOL}`, socket.protocol || 'none'));
+      if (socket.protocol !== PROTOCOL) end(foreign(PROTOCOL, socket.protocol));
       link.send = (text) => socket.send(text);
     };
     socket.onmessage = (/** @type {{ data: string }} */ { data }) => {
