@@ -54,7 +54,7 @@ const CHECKS = {
     (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
   ],
   start: [
-    '-1, now, last-N or a cursor',
+    "'-1', 'now', 'last-N' or a cursor",
     (start) => start.trim() && /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
   ],
   headers: ['headers or a function', (headers) => isFunction(headers) || new Headers(headers)],

@@ -21,7 +21,7 @@ import { refusal, request } from './request.js';
  * @typedef {object} Sending
  * @property {string} event
  * @property {string} body
- * @property {AbortSignal} settled aborts when it is
+ * @property {AbortSignal} signal aborts when it is
  * @property {(reply: any) => void} resolve
  * @property {(error: unknown) => void} reject
  */
@@ -51,7 +51,7 @@ export function uplink(settings, reader) {
     if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait');
 
     const end = new AbortController();
-    const sending = /** @type {Sending} */ ({ event, body, settled: end.signal });
+    const sending = /** @type {Sending} */ ({ event, body, signal: end.signal });
     try {
       return await new Promise((resolve, reject) => {
         queue.push(Object.assign(sending, { resolve, reject }));
@@ -71,8 +71,8 @@ export function uplink(settings, reader) {
     if (isPumping) return;
     isPumping = true;
     for (let sending; reader.state === 'open' && (sending = queue.shift()); ) {
-      const { reject, settled } = sending;
-      sleep(settings.sendMs, settled).then(() => reject(unanswered()));
+      const { reject, signal } = sending;
+      sleep(settings.sendMs, signal).then(() => reject(unanswered()));
       const { link } = reader;
       if (link?.send) frame(sending, link);
       else await post(sending);
@@ -87,10 +87,10 @@ export function uplink(settings, reader) {
 
   /** @param {Sending} sending @param {Link} link */
   function frame(sending, { replies, send }) {
-    const { event, body, settled, resolve, reject } = sending;
+    const { event, body, signal, resolve, reject } = sending;
     const ref = String(++refs);
     const forget = () => replies.delete(ref);
-    settled.addEventListener('abort', forget);
+    signal.addEventListener('abort', forget);
     replies.set(ref, (reply) => {
       if (!reply) reject(unanswered());
       else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
@@ -101,11 +101,11 @@ export function uplink(settings, reader) {
   }
 
   /** @param {Sending} sending */
-  async function post({ event, body, settled, resolve, reject }) {
+  async function post({ event, body, signal, resolve, reject }) {
     const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': uuid() };
-    const init = { method: 'POST', headers, body, signal: settled };
+    const init = { method: 'POST', headers, body, signal };
     let unauthorized = false;
-    for (let tries = 0; !settled.aborted; tries++) {
+    for (let tries = 0; !signal.aborted; tries++) {
       try {
         const response = await request(settings, { transport: 'post', unauthorized }, { event }, init);
         if (!response.ok) throw await refusal(response, 'refused');
@@ -115,7 +115,7 @@ export function uplink(settings, reader) {
         const { kind, status, retryMs } = /** @type {Partial<RealtimeError>} */ (caught instanceof RealtimeError ? caught : {});
         if (kind === 'unauthorized' && !unauthorized) unauthorized = true;
         else if (status && !isRetried(status, retryMs)) return reject(caught);
-        else await sleep(retryMs ?? backoff(tries, settings), settled);
+        else await sleep(retryMs ?? backoff(tries, settings), signal);
       }
     }
   }
@@ -124,7 +124,7 @@ export function uplink(settings, reader) {
 }
 
 const closed = () => new RealtimeError('closed', 'closed');
-const unanswered = () => new RealtimeError('unanswered', 'perhaps handled, perhaps not');
+const unanswered = () => new RealtimeError('unanswered', 'perhaps handled');
 
 /** @param {Response} response */
 async function reply(response) {

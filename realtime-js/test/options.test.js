@@ -32,7 +32,7 @@ test.each(Object.entries(wrong))('a wrong %s is thrown by its name', (name, valu
 
 test.each([
   ['transports', 'sse', 'transports takes a list of websocket,sse,long-poll,poll'],
-  ['start', -1, "start takes -1, now, last-N or a cursor"],
+  ['start', -1, "start takes '-1', 'now', 'last-N' or a cursor"],
   ['headers', 7, 'headers takes headers or a function'],
   ['protocols', 'x', 'protocols takes a list or a function'],
   ['credentials', true, 'credentials takes omit, same-origin or include'],
