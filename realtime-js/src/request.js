@@ -43,9 +43,13 @@ export async function address({ url }, about, query) {
  */
 export async function request(settings, about, query, init) {
   const { fetch, credentials } = settings;
-  const headers = new Headers(await ask(settings.headers, about));
-  for (const name in init.headers) headers.set(name, init.headers[name]);
-  return fetch(await address(settings, about, query), { credentials, cache: 'no-store', ...init, headers });
+  try {
+    const headers = new Headers(await ask(settings.headers, about));
+    for (const name in init.headers) headers.set(name, init.headers[name]);
+    return await fetch(await address(settings, about, query), { credentials, cache: 'no-store', ...init, headers });
+  } catch (error) {
+    throw new RealtimeError('network', String(error));
+  }
 }
 
 /** A body as text, as it comes; whoever has enough of it aborts the request. @param {any} body */

@@ -111,8 +111,7 @@ export function uplink(settings, reader) {
         if (!response.ok) throw await refusal(response, 'refused');
         return resolve(await reply(response));
       } catch (caught) {
-        // What is none of ours is no answer.
-        const { kind, status, retryMs } = /** @type {Partial<RealtimeError>} */ (caught instanceof RealtimeError ? caught : {});
+        const { kind, status, retryMs } = /** @type {RealtimeError} */ (caught);
         if (kind === 'unauthorized' && !unauthorized) unauthorized = true;
         else if (status && !isRetried(status, retryMs)) return reject(caught);
         else await sleep(retryMs ?? backoff(tries, settings), signal);
