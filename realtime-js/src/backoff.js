@@ -36,7 +36,6 @@ export function retryAfter(headers) {
  */
 export function sleep(ms, signal) {
   return new Promise((done) => {
-    if (signal.aborted) return done();
     const end = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', end);
@@ -44,5 +43,6 @@ export function sleep(ms, signal) {
     };
     const timer = setTimeout(end, Math.min(ms, TIMER_MS_MAX));
     signal.addEventListener('abort', end);
+    if (signal.aborted) end();
   });
 }

@@ -10,12 +10,12 @@ const key = ({ url }) => `realtime:${/** @type {string} */ (url).split('?')[0]}`
 
 /** @param {Settings} settings */
 export function recall(settings) {
+  /** @type {string | null | undefined} */
+  let last;
   try {
-    const last = sessionStorage.getItem(key(settings));
-    return settings.transports.find((transport) => transport === last);
-  } catch {
-    return undefined;
-  }
+    last = sessionStorage.getItem(key(settings));
+  } catch {}
+  return settings.transports.find((transport) => transport === last);
 }
 
 /** @param {Settings} settings @param {Transport} transport */

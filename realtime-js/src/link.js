@@ -84,9 +84,7 @@ export function connect(settings, about, offset, hear) {
     },
 
     /** Whether it has died while the page, and its timers, slept. */
-    look() {
-      if (Date.now() > due) expect(0);
-    },
+    look: () => expect(due - Date.now()),
 
     /** Lets go of it; what comes after is not heard. @param {RealtimeError} [failure] none where nobody is to blame */
     drop(failure) {
@@ -104,21 +102,19 @@ export function connect(settings, about, offset, hear) {
     if (signal.aborted) return;
     ms = Math.min(ms, TIMER_MS_MAX);
     due = Date.now() + ms;
-    watch = setTimeout(() => self.drop(new RealtimeError('silent', `not a byte in ${ms} ms`)), ms);
+    watch = setTimeout(() => self.drop(new RealtimeError('silent', 'no sign of life')), ms);
   }
 
   expect(settings.connectMs);
   return self;
 }
 
-/**
- * @param {unknown} text @param {string} expected @returns {Message}
- */
-export function parse(text, expected) {
+/** @param {unknown} text @returns {any} */
+export function parse(text) {
   try {
     return Object(JSON.parse(/** @type {string} */ (text)));
   } catch {
-    throw foreign(expected, text);
+    throw foreign('JSON', text);
   }
 }
 

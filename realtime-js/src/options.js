@@ -50,11 +50,11 @@ export const isReserved = (start) => /^(|-1|now|last-\d+)$/.test(start);
 /** @type {Record<string, Takes>} */
 const CHECKS = {
   transports: [
-    `a list of ${TRANSPORTS.join(', ')}`,
+    `a list of ${TRANSPORTS}`,
     (list) => list[0] && list.every((/** @type {Transport} */ name) => TRANSPORTS.includes(name)),
   ],
   start: [
-    "a string: '-1', 'now', 'last-N' or a cursor",
+    "'-1', 'now', 'last-N' or a cursor",
     (start) => start.trim() && /^(?!last-)[\w.~-]{1,96}$|^last-([1-9]\d{0,3}|10000)$/.test(start),
   ],
   headers: ['headers or a function', (headers) => isFunction(headers) || new Headers(headers)],
@@ -64,14 +64,14 @@ const CHECKS = {
   fetch: ['a function', isFunction],
   WebSocket: ['a class', isFunction],
   url: [
-    'an http(s) URL (whole, unless in a page) or a function',
+    'a whole http(s) URL or a function',
     (url) => isFunction(url) || /^http/.test(new URL(url, base()).protocol),
   ],
 };
 
 /** Every other option: what a timer can have. @type {Takes} */
 const NUMBER = [
-  'a number above 0 and below 2^31',
+  'a number above 0, below 2^31',
   (value) => Number.isFinite(value) && value > 0 && value <= TIMER_MS_MAX,
 ];
 
@@ -108,12 +108,12 @@ export function settings(url, options) {
     try {
       isGood = check(value);
     } catch {}
-    if (!isGood) throw new TypeError(`option ${name} takes ${takes}`);
+    if (!isGood) throw new TypeError(`${name} takes ${takes}`);
     all[name] = value;
   }
   if (!isFunction(url)) all.url = new URL(all.url, base()).href;
   // Node 20 has no WebSocket of its own.
   all.transports = all.transports.filter((/** @type {Transport} */ name) => name !== 'websocket' || all.WebSocket);
-  if (!all.transports.length) throw new TypeError('option WebSocket is missing: it takes a class');
+  if (!all.transports.length) throw new TypeError('WebSocket takes a class');
   return /** @type {Settings} */ (all);
 }

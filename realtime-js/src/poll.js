@@ -16,7 +16,7 @@ const TOO_SOON_MS = 1_000;
 export async function poll(link) {
   const { settings, signal, about } = link;
   const isLong = about.transport === 'long-poll';
-  let etag = '';
+  let etag = /** @type {string | null | undefined} */ (undefined);
   while (!signal.aborted) {
     // The first one does not wait: the place is to be known before anything can be missed.
     const wait = isLong && link.openedAt ? settings.waitSeconds : 0;
@@ -28,12 +28,12 @@ export async function poll(link) {
     const response = await link.request({ Accept: 'application/json', ...more });
     const { status, headers } = response;
     link.alive();
-    etag = headers.get('ETag') ?? '';
+    etag = headers.get('ETag');
     /** @type {any} */
     let page = { events: [], next: headers.get('Stream-Next-Offset'), upToDate: true, closed: headers.has('Stream-Closed') };
     if (status === 200) {
-      page = parse(await text(response, link.alive), 'a page of events');
-      if (!Array.isArray(page.events) || !page.next) return foreign('a page of events', JSON.stringify(page));
+      page = parse(await text(response, link.alive));
+      if (!Array.isArray(page.events) || !page.next) return foreign('a page', JSON.stringify(page));
     } else if (status !== 204 && status !== 304) return refusal(response);
     tell(link, page);
     if (page.closed) return { over: true };

@@ -62,7 +62,6 @@ export function reader(settings, emit, isFull) {
 
   const over = new AbortController();
   const self = {
-    settings,
     /** Aborts when it is closed. */
     signal: over.signal,
     state: /** @type {State} */ ('connecting'),
@@ -171,7 +170,7 @@ export function reader(settings, emit, isFull) {
    * @param {Link} link @param {RealtimeError} error
    */
   function isGivenUp({ about: { transport }, isAnswered, openedAt }, { kind, status }) {
-    if (/^(foreign|refused|closed)$/.test(kind)) return true;
+    if (/foreign|refused|closed/.test(kind)) return true;
     if (kind === 'away' || status === 1009 || /poll/.test(transport)) return false;
     const isSse = transport === 'sse';
     // Answered, and then silence: something holds the stream back. No answer at all is the network's fault.
@@ -227,8 +226,8 @@ export function reader(settings, emit, isFull) {
 
   /** @param {Link} link @param {string} event @param {Message} message */
   function news(link, event, message) {
-    if (!link.openedAt) throw foreign('$open first', event);
-    const { id = '', topic, key } = message;
+    if (!link.openedAt) throw foreign('$open', event);
+    const { id, topic, key } = /** @type {Message & { id: string }} */ (message);
     // Behind a `-` is the mount's tag: another key, another tag, the same event.
     const [place] = id.split('-');
     if (place <= seen) return tell('duplicate', { lastEventId: id });

@@ -41,6 +41,7 @@ export class Realtime extends EventTarget {
   /** The source has ended; nothing will follow. @type {((event: Event) => void) | null} */
   onend = null;
 
+  #settings;
   #reader;
   #uplink;
   /** @type {Set<Buffer>} */
@@ -53,7 +54,7 @@ export class Realtime extends EventTarget {
    */
   constructor(url, options) {
     super();
-    const all = settings(url, options);
+    const all = (this.#settings = settings(url, options));
     // The fields above are all that there is so far.
     for (const name of Object.keys(this)) {
       this.addEventListener(name.slice(2), (event) => /** @type {any} */ (this)[name]?.(event));
@@ -72,13 +73,13 @@ export class Realtime extends EventTarget {
 
   /** The URL; empty where it is a function. */
   get url() {
-    const { url } = this.#reader.settings;
+    const { url } = this.#settings;
     return isFunction(url) ? '' : /** @type {string} */ (url);
   }
 
   /** As an EventSource has it: 0 connecting or waiting, 1 open, 2 closed. */
   get readyState() {
-    return { connecting: 0, waiting: 0, open: 1, closed: 2 }[this.state];
+    return this.state === 'closed' ? 2 : Number(this.state === 'open');
   }
 
   get state() {
@@ -100,9 +101,9 @@ export class Realtime extends EventTarget {
    * @throws {TypeError} it is none of them
    */
   switch(transport) {
-    const { transports } = this.#reader.settings;
+    const { transports } = this.#settings;
     if (!transports.includes(transport)) {
-      throw new TypeError(`switch takes one of ${transports.join(', ')}`);
+      throw new TypeError(`switch takes ${transports}`);
     }
     this.#reader.switch(transport);
   }
@@ -127,8 +128,8 @@ export class Realtime extends EventTarget {
    * @returns {AsyncGenerator<RealtimeEvent | GapEvent, void>}
    */
   async *[Symbol.asyncIterator]() {
-    const { settings, signal } = this.#reader;
-    const { bufferMax } = settings;
+    const { signal } = this.#reader;
+    const { bufferMax } = this.#settings;
     /** @type {Array<RealtimeEvent | GapEvent>} */
     const events = [];
     /** @type {(value?: unknown) => void} */

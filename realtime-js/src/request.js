@@ -48,7 +48,7 @@ export async function request(settings, about, query, init) {
     for (const name in init.headers) headers.set(name, init.headers[name]);
     return await fetch(await address(settings, about, query), { credentials, cache: 'no-store', ...init, headers });
   } catch (error) {
-    throw new RealtimeError('network', `no answer: ${error}`);
+    throw new RealtimeError('network', String(error));
   }
 }
 
@@ -78,8 +78,8 @@ export async function text({ body }, heard) {
 export async function refusal(response, away = 'away') {
   const { status, headers } = response;
   const kind =
-    status === 401 ? 'unauthorized' : /^(408|425|429|5(?!01|05)..)$/.test(String(status)) ? away : 'refused';
+    status === 401 ? 'unauthorized' : /408|425|429|5(?!01|05)../.test(/** @type {any} */ (status)) ? away : 'refused';
   const problem = await text(response).then(JSON.parse).catch(() => {});
-  const message = problem?.detail ?? problem?.title ?? `the server answered ${status}`;
+  const message = problem?.detail ?? problem?.title ?? `answered ${status}`;
   return new RealtimeError(kind, message, status, retryAfter(headers));
 }

@@ -1,7 +1,6 @@
 // Server-Sent Events by fetch: unlike EventSource it sees statuses, sets headers, and comes back from any of them.
 //
-// Asks for the whole envelope as data, so that payloads are the same as by every other transport. A mount that knows
-// only bare payloads is understood, too: there what is JSON is taken for JSON, and the rest is text.
+// Asks for the whole envelope as data, so that payloads are the same as by every other transport.
 
 import { RealtimeError, foreign } from './errors.js';
 import { parse } from './link.js';
@@ -25,29 +24,11 @@ export async function sse(link, retry) {
   if (!type?.startsWith(TYPE) || !body) return foreign(TYPE, type);
 
   link.isAnswered = true;
-  let isEnveloped = false;
-  const push = parser(({ id, event, data }) => {
-    if (data === undefined) return link.take({ id, event: '$ping' });
-    const isControl = event[0] === '$';
-    const value = isControl || isEnveloped ? parse(data, 'an envelope') : bare(data);
-    // A control tells: in its envelope it has its name.
-    if (isControl) isEnveloped = value.event === event;
-    link.take(isEnveloped ? value : { id, event: event || undefined, data: value });
-  }, retry);
-
+  const push = parser(({ id, data }) => link.take(data === undefined ? { id, event: '$ping' } : parse(data)), retry);
   for await (const piece of pieces(body)) {
     link.alive();
     push(piece);
     if (link.end) return link.end;
   }
-  return new RealtimeError('network', 'the stream broke off');
-}
-
-/** @param {string} data */
-function bare(data) {
-  try {
-    return JSON.parse(data);
-  } catch {
-    return data;
-  }
+  return new RealtimeError('network', 'broke off');
 }

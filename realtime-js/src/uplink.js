@@ -21,7 +21,7 @@ import { refusal, request } from './request.js';
  * @typedef {object} Sending
  * @property {string} event
  * @property {string} body
- * @property {AbortSignal} settled aborts when it is
+ * @property {AbortSignal} signal aborts when it is
  * @property {(reply: any) => void} resolve
  * @property {(error: unknown) => void} reject
  */
@@ -43,18 +43,15 @@ export function uplink(settings, reader) {
    */
   async function send(data, options) {
     const { event = 'message', signal, ...others } = options;
-    if (typeof options !== 'object' || Object.keys(others)[0]) {
-      throw new TypeError('send takes (data, { event, signal })');
-    }
-    const body = ArrayBuffer.isView(data) || data instanceof ArrayBuffer ? undefined : JSON.stringify(data);
-    if (body === undefined) throw new TypeError('data must turn into JSON');
-    if (!/^[^$\p{C}]\P{C}*$/u.test(event)) throw new TypeError('event must be a printable name without $');
+    const body = !ArrayBuffer.isView(data) && !(data instanceof ArrayBuffer) && JSON.stringify(data);
+    const isGood = typeof options === 'object' && !Object.keys(others)[0] && /^[^$\p{C}]\P{C}*$/u.test(event);
+    if (!body || !isGood) throw new TypeError('send takes (JSON data, { event: printable, without $, signal })');
     signal?.throwIfAborted();
     if (reader.state === 'closed') throw closed();
-    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait for an answer');
+    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait');
 
     const end = new AbortController();
-    const sending = /** @type {Sending} */ ({ event, body, settled: end.signal });
+    const sending = /** @type {Sending} */ ({ event, body, signal: end.signal });
     try {
       return await new Promise((resolve, reject) => {
         queue.push(Object.assign(sending, { resolve, reject }));
@@ -74,8 +71,8 @@ export function uplink(settings, reader) {
     if (isPumping) return;
     isPumping = true;
     for (let sending; reader.state === 'open' && (sending = queue.shift()); ) {
-      const { reject, settled } = sending;
-      sleep(settings.sendMs, settled).then(() => reject(unanswered()));
+      const { reject, signal } = sending;
+      sleep(settings.sendMs, signal).then(() => reject(unanswered()));
       const { link } = reader;
       if (link?.send) frame(sending, link);
       else await post(sending);
@@ -90,10 +87,10 @@ export function uplink(settings, reader) {
 
   /** @param {Sending} sending @param {Link} link */
   function frame(sending, { replies, send }) {
-    const { event, body, settled, resolve, reject } = sending;
+    const { event, body, signal, resolve, reject } = sending;
     const ref = String(++refs);
     const forget = () => replies.delete(ref);
-    settled.addEventListener('abort', forget);
+    signal.addEventListener('abort', forget);
     replies.set(ref, (reply) => {
       if (!reply) reject(unanswered());
       else if (reply.error) reject(new RealtimeError('refused', reply.error.title, reply.error.status));
@@ -104,11 +101,11 @@ export function uplink(settings, reader) {
   }
 
   /** @param {Sending} sending */
-  async function post({ event, body, settled, resolve, reject }) {
+  async function post({ event, body, signal, resolve, reject }) {
     const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': uuid() };
-    const init = { method: 'POST', headers, body, signal: settled };
+    const init = { method: 'POST', headers, body, signal };
     let unauthorized = false;
-    for (let tries = 0; !settled.aborted; tries++) {
+    for (let tries = 0; !signal.aborted; tries++) {
       try {
         const response = await request(settings, { transport: 'post', unauthorized }, { event }, init);
         if (!response.ok) throw await refusal(response, 'refused');
@@ -117,7 +114,7 @@ export function uplink(settings, reader) {
         const { kind, status, retryMs } = /** @type {RealtimeError} */ (caught);
         if (kind === 'unauthorized' && !unauthorized) unauthorized = true;
         else if (status && !isRetried(status, retryMs)) return reject(caught);
-        else await sleep(retryMs ?? backoff(tries, settings), settled);
+        else await sleep(retryMs ?? backoff(tries, settings), signal);
       }
     }
   }
@@ -125,12 +122,12 @@ export function uplink(settings, reader) {
   return { send, pump, close };
 }
 
-const closed = () => new RealtimeError('closed', 'the reader is closed');
-const unanswered = () => new RealtimeError('unanswered', 'it is not known whether the message was handled');
+const closed = () => new RealtimeError('closed', 'closed');
+const unanswered = () => new RealtimeError('unanswered', 'perhaps handled');
 
 /** @param {Response} response */
 async function reply(response) {
-  const type = response.headers.get('Content-Type') ?? '';
+  const type = /** @type {string} */ (response.headers.get('Content-Type'));
   if (response.status === 204) return null;
   if (/json/.test(type)) return response.json();
   return /^text/.test(type) ? response.text() : new Uint8Array(await response.arrayBuffer());
@@ -141,7 +138,7 @@ async function reply(response) {
  * answer, kept under the key: it would be the same again.
  * @param {number} status @param {number} [retryMs]
  */
-const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[234]/.test(String(status)));
+const isRetried = (status, retryMs) => (status === 409 ? retryMs : /408|425|50[234]/.test(/** @type {any} */ (status)));
 
 /** A random UUID; where the context is not secure there is none, and as many random bits in other letters do as well. */
 const uuid = () => crypto.randomUUID?.() ?? crypto.getRandomValues(new Uint32Array(4)).join('-');

@@ -18,8 +18,8 @@ const LINGER_MS = 5_000;
  */
 function kind(code) {
   if (code === 4401) return 'unauthorized';
-  if ([1002, 1003, 1007, 1008].includes(code)) return 'closed';
-  return [1001, 1011, 1013, 4000].includes(code) ? 'away' : 'network';
+  if (/100[2378]/.test(/** @type {any} */ (code))) return 'closed';
+  return /1001|1011|1013|4000/.test(/** @type {any} */ (code)) ? 'away' : 'network';
 }
 
 /** @param {Link} link @returns {Promise<Ending | RealtimeError>} */
@@ -32,23 +32,24 @@ export async function websocket(link) {
   const socket = new settings.WebSocket(url.href, [PROTOCOL, ...more]);
 
   return new Promise((end) => {
+    const close = () => socket.close();
     const lose = () => replies.forEach((reply) => reply());
     signal.addEventListener('abort', () => {
       end({});
       if (signal.reason instanceof RealtimeError) lose();
       // Whoever waits for a reply over it is not to lose it by a change of transports.
-      if (replies.size) setTimeout(() => socket.close(), LINGER_MS);
-      else socket.close();
+      if (replies.size) setTimeout(close, LINGER_MS);
+      else close();
     });
     socket.onopen = () => {
-      if (socket.protocol !== PROTOCOL) end(foreign(`subprotocol ${PROTOCOL}`, socket.protocol || 'none'));
+      if (socket.protocol !== PROTOCOL) end(foreign(PROTOCOL, socket.protocol));
       link.send = (text) => socket.send(text);
     };
     socket.onmessage = (/** @type {{ data: string }} */ { data }) => {
       link.alive();
       try {
-        link.take(parse(data, 'an envelope'));
-        if (signal.aborted && !replies.size) socket.close();
+        link.take(parse(data));
+        if (signal.aborted && !replies.size) close();
         if (link.end) end(link.end);
       } catch (error) {
         end(/** @type {RealtimeError} */ (error));

@@ -16,11 +16,11 @@ const TEXT =
 
 const WHOLE = [
   { retry: 2000 },
-  { id: 'a.1', event: '$open', data: '{"x":1}' },
-  { id: 'a.2', event: '' },
-  { id: 'a.3', event: '', data: ' two\n\n\u2028ü😀' },
-  { id: 'a.4', event: '', data: 'no space' },
-  { event: '', data: ': colon' },
+  { id: 'a.1', data: '{"x":1}' },
+  { id: 'a.2' },
+  { id: 'a.3', data: ' two\n\n\u2028ü😀' },
+  { id: 'a.4', data: 'no space' },
+  { data: ': colon' },
 ];
 
 test('a stream reads the same, cut at every place', () => {
@@ -44,15 +44,15 @@ test('a block that was cut off is dropped whole', () => {
 });
 
 test('an empty data line is an event, and none is not', () => {
-  expect(blocks('data\n\n')).toEqual([{ event: '', data: '' }]);
-  expect(blocks(':\n\n')).toEqual([{ event: '' }]);
+  expect(blocks('data\n\n')).toEqual([{ data: '' }]);
+  expect(blocks(':\n\n')).toEqual([{}]);
 });
 
 test('what never ends is refused', () => {
   const piece = 'x'.repeat(1 << 24);
-  expect(() => blocks(piece, piece, piece, piece, piece)).toThrow('an endless event');
+  expect(() => blocks(piece, piece, piece, piece, piece)).toThrow('an endless one');
   const line = `data: ${piece}\n`;
-  expect(() => blocks(line, line, line, line, line)).toThrow('an endless event');
+  expect(() => blocks(line, line, line, line, line)).toThrow('an endless one');
 });
 
 test('lines of nothing are no way around it: each costs more than its characters', () => {
@@ -62,7 +62,7 @@ test('lines of nothing are no way around it: each costs more than its characters
     const endless = () => {
       for (let n = 0; n < 400; n++) push(lines);
     };
-    expect(endless, line).toThrow('an endless event');
+    expect(endless, line).toThrow('an endless one');
   }
 });
 

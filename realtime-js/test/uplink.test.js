@@ -64,7 +64,7 @@ test('a frame whose socket is gone is not sent again: nobody knows whether it wa
   const sent = failed(rt.send('once'));
   await settle();
   sockets[0].shut(1006);
-  expect(await sent).toMatchObject({ kind: 'unanswered', message: 'it is not known whether the message was handled' });
+  expect(await sent).toMatchObject({ kind: 'unanswered', message: 'perhaps handled' });
   await pass(5_000);
   sockets[1].open();
   sockets[1].say(open(0));
@@ -88,7 +88,7 @@ test.each([
 test('a refusal is final whatever its body is', async () => {
   for (const body of ['null', '7', '"no"', '', '<h1>no</h1>']) {
     const { rt, posts } = await onPolls([() => new Response(body, { status: 422, headers: { 'Content-Type': 'application/json' } })]);
-    expect(await failed(rt.send('x')), body).toEqual({ kind: 'refused', status: 422, message: 'the server answered 422' });
+    expect(await failed(rt.send('x')), body).toEqual({ kind: 'refused', status: 422, message: 'answered 422' });
     expect(posts, body).toHaveLength(1);
     rt.close();
   }
@@ -134,7 +134,7 @@ test('a refusal is told in the words of the server, and a broken key is not trie
   const problem = { title: 'say a text', status: 422 };
   const { rt, posts } = await onPolls([() => json(problem, { status: 422 }), () => new Response('nope', { status: 405 })]);
   expect(await failed(rt.send(1))).toEqual({ kind: 'refused', status: 422, message: 'say a text' });
-  expect(await failed(rt.send(1))).toEqual({ kind: 'refused', status: 405, message: 'the server answered 405' });
+  expect(await failed(rt.send(1))).toEqual({ kind: 'refused', status: 405, message: 'answered 405' });
   expect(posts.length).toBe(2);
 });
 
@@ -230,7 +230,7 @@ test.each([
 
 test.each([['hello'], [''], [7], [{ name: 'hello' }], [{ event: 'hello', key: 'k' }]])('options of %j are a TypeError that says what they are', async (options) => {
   const { rt } = await onSocket();
-  await expect(rt.send(1, options)).rejects.toThrow(new TypeError('send takes (data, { event, signal })'));
+  await expect(rt.send(1, options)).rejects.toThrow(new TypeError('send takes (JSON data, { event: printable, without $, signal })'));
   expect(sockets[0].sent).toEqual([]);
 });
 
