@@ -48,7 +48,7 @@ export function uplink(settings, reader) {
     if (!body || !isGood) throw new TypeError('send takes (JSON data, { event: printable, without $, signal })');
     signal?.throwIfAborted();
     if (reader.state === 'closed') throw closed();
-    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'too many wait');
+    if (open.size >= settings.sendsMax) throw new RealtimeError('full', 'sendsMax wait');
 
     const end = new AbortController();
     const sending = /** @type {Sending} */ ({ event, body, signal: end.signal });
