@@ -9,7 +9,7 @@
 //!
 //! - [`scenario`]: one module each, all of one shape, and the list of them;
 //! - [`server`]: the process that is put under stress; [`child`]: the scenario's grip on it;
-//! - [`site`] and [`crowd`]: a server with its defaults, and a process of many readers; [`role`]: how they are led;
+//! - [`site`] and [`crowd`]: a server with its defaults, and a process of many readers; [`mod@role`]: how they are led;
 //! - [`run`]: what a scenario is given, and what it comes to; [`report`]: how that is told;
 //! - [`machine`]: what Linux tells about a process, and where the figures were taken.
 
