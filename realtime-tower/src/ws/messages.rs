@@ -31,7 +31,6 @@ pub(super) struct Messages<U> {
     extensions: Arc<Extensions>,
     mode: Mode,
     waiting: VecDeque<Asked>,
-    waiting_bytes: usize,
     running: Running,
 }
 
@@ -67,13 +66,13 @@ const REF_BYTES_MAX: usize = 128;
 
 impl<U: Uplink> Messages<U> {
     pub(super) fn new(uplink: U, extensions: Arc<Extensions>, mode: Mode) -> Self {
-        let waiting = VecDeque::new();
-        Self { uplink, extensions, mode, waiting, waiting_bytes: 0, running: Running::None }
+        Self { uplink, extensions, mode, waiting: VecDeque::new(), running: Running::None }
     }
 
     /// Whether another message may be read.
     pub(super) fn has_room(&self) -> bool {
-        self.waiting.len() < WAITING_MAX && self.waiting_bytes < WAITING_BYTES_MAX
+        let bytes: usize = self.waiting.iter().map(|asked| asked.bytes).sum();
+        self.waiting.len() < WAITING_MAX && bytes < WAITING_BYTES_MAX
     }
 
     pub(super) fn takes_any(&self) -> bool {
@@ -86,7 +85,6 @@ impl<U: Uplink> Messages<U> {
             (Mode::V1, Payload::Text(text)) => self.read(&text),
             (_, payload) => (None, Ok(self.inbound(None, payload))),
         };
-        self.waiting_bytes += bytes;
         self.waiting.push_back(Asked { bytes, reference, message });
     }
 
@@ -138,10 +136,9 @@ impl<U: Uplink> Messages<U> {
     /// The next reply, as a frame; `Ready(None)` when a message needed none.
     pub(super) fn poll_reply(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if matches!(self.running, Running::None) {
-            let Some(Asked { bytes, reference, message }) = self.waiting.pop_front() else {
+            let Some(Asked { reference, message, .. }) = self.waiting.pop_front() else {
                 return Poll::Pending;
             };
-            self.waiting_bytes -= bytes;
             let handled: Handled = match message {
                 Ok(message) => Box::pin(self.uplink.handle(message)),
                 Err(error) => Box::pin(std::future::ready(Err(error))),

@@ -239,6 +239,9 @@ fn large_messages_wait_by_their_bytes() {
             // Taken up, it does not wait; answered, it is gone. The short one alone is left.
             let _ = messages.poll_reply(&mut Context::from_waker(Waker::noop()));
             assert!(messages.has_room(), "{mode:?} {first} is at the handler");
+            messages.push(sent(first));
+            messages.forget_waiting();
+            assert!(messages.has_room(), "{mode:?} {first} is forgotten, its bytes too");
         }
     }
 }
