@@ -57,9 +57,6 @@ mod endpoint;
 #[cfg(test)]
 mod fixture;
 mod future;
-#[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzzing;
 mod handle;
 mod headers;
 mod hosts;
@@ -121,6 +118,9 @@ pub use uplink::{
     uplink_fn,
 };
 pub use write_deadline::{Stalled, WriteDeadline};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use ws::fuzzing;
 pub use ws::{WebSocketConfig, WebSocketTransport};
 
 /// All transports of this crate, the order being that in which they are preferred where a request does not mind.

@@ -35,6 +35,8 @@
 pub(crate) mod codec;
 mod config;
 mod frames;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub(crate) mod handshake;
 pub(crate) mod inbound;
 mod io;

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::ws::inbound::{self, Assembler, InboundLimits};
+use super::inbound::{self, Assembler, InboundLimits};
 
 /// What a client said, as the room's own items are.
 #[derive(Debug, Clone, PartialEq, Eq)]
