@@ -8,12 +8,14 @@
 //!             └────────────────────────┘
 //! ```
 
+mod ending;
+
 use std::io;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use realtime_core::envelope::{Control, EndReason};
-use realtime_core::{Cursor, Feed, Payload, SourceErrorKind};
+use realtime_core::{Feed, Payload};
 
 use super::codec::{self, code};
 use super::config::WebSocketConfig;
@@ -22,7 +24,7 @@ use super::inbound::{Assembler, InboundLimits, Item, Violation};
 use super::io::Io;
 use super::messages::{Messages, Mode};
 use super::outbox::Outbox;
-use crate::downlink::{Downlink, End, Message};
+use crate::downlink::{Downlink, Message};
 use crate::stats::add;
 use crate::timer::{Allowance, Deadline};
 use crate::uplink::Uplink;
@@ -257,26 +259,6 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         moved
     }
 
-    fn broken(&mut self, code: u16) {
-        let is_open = self.phase == Phase::Open;
-        self.phase = if is_open { Phase::Broken(code) } else { Phase::Failing };
-        if is_open {
-            self.deadline.restart(self.config.close_wait);
-        }
-    }
-
-    /// Closes behind the last answer to who broke the framing, or when the handler has taken too long.
-    fn fail(&mut self, cx: &mut Context<'_>) -> bool {
-        let Phase::Broken(code) = self.phase else { return false };
-        if !self.messages.is_empty() && self.deadline.poll_due(cx).is_pending() {
-            return false;
-        }
-        self.refuse(code);
-        self.phase = Phase::Failing;
-        self.deadline.restart(self.config.close_wait);
-        true
-    }
-
     fn take(&mut self, item: Item) {
         match item {
             Item::Close { code, .. } => {
@@ -392,54 +374,6 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         }
     }
 
-    fn end(&mut self, end: &End) {
-        let code = match (end.reason, end.failure) {
-            (EndReason::Drain, _) => code::DRAIN,
-            (EndReason::Source, Some(SourceErrorKind::Unavailable)) => code::OVERLOAD,
-            (EndReason::Source, _) => code::SOURCE_FAILED,
-            (EndReason::Expired, _) => code::EXPIRED,
-            (EndReason::Slow, _) => code::SLOW,
-            _ => code::END,
-        };
-        self.say(&end.control());
-        self.close(code, end.cursor);
-    }
-
-    /// Closes behind what waits to be written; the reason is the client's place then.
-    fn close(&mut self, code: u16, place: Option<Cursor>) {
-        let cursors = self.downlink.permit().cursors();
-        let reason = place.map(|place| cursors.text(place));
-        self.outbox.close(codec::close(code, reason.as_deref().unwrap_or_default()));
-        if self.phase == Phase::Open {
-            self.phase = Phase::Closing;
-            self.deadline.restart(self.config.close_wait);
-        }
-    }
-
-    /// The session has ended: what waits to be written or handled is dropped, and the client is told where it was cut. A handler
-    /// that has begun goes on, unanswered.
-    fn expire(&mut self) {
-        self.is_expired = true;
-        self.messages.forget_waiting();
-        let Some(place) = self.outbox.cut() else { return };
-        self.downlink.stopped_at(place);
-        let end = match self.downlink.is_over() {
-            false => self.downlink.end(EndReason::Expired, None),
-            // It had come to its end; the client has not heard of it.
-            true => {
-                Message::End(End { reason: EndReason::Expired, cursor: place, retry: None, failure: None })
-            }
-        };
-        if let Message::End(end) = end {
-            self.end(&end);
-        }
-    }
-
-    /// Closes because of what the client did.
-    fn refuse(&mut self, code: u16) {
-        self.close(code, self.downlink.place());
-    }
-
     fn write(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         if self.outbox.is_empty() {
             return Ok(false);
@@ -464,26 +398,6 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             Poll::Pending => {}
         }
         Ok(wrote > 0)
-    }
-
-    /// Ends our direction, once the Close that says what the peer broke has gone out.
-    fn hang_up(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        if self.phase != Phase::Failing || !self.outbox.is_empty() {
-            return Ok(false);
-        }
-        let Poll::Ready(result) = self.io.poll_shutdown(cx) else { return Ok(false) };
-        self.phase = Phase::HungUp;
-        result.map(|()| true)
-    }
-
-    /// The peer has closed and was answered. What it sent before is handled to the end, for a while: to send and to close
-    /// is no way of not sending.
-    fn leave(&mut self, cx: &mut Context<'_>) -> Turn {
-        if self.messages.is_empty() || self.deadline.poll_due(cx).is_ready() {
-            return Turn::Over;
-        }
-        let _ = self.io.poll_shutdown(cx);
-        Turn::Rested
     }
 
     /// The timer of an open connection has run out: asks for a sign of life, or says that there is none.
