@@ -126,6 +126,22 @@ pub(crate) fn runtime() -> Outcome<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }
 
+/// Runs a world for each seed; the figures are those of the last.
+///
+/// # Errors
+/// The first that failed, with its seed.
+pub(crate) fn each(
+    run: &Run,
+    world: impl AsyncFn(&Run, u64) -> Outcome<Figures>,
+) -> Result<Figures, Failure> {
+    let runtime = runtime().map_err(|error| Failure::of(run.seed(), error))?;
+    let mut figures = Figures::default();
+    for seed in run.seeds() {
+        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
+    }
+    Ok(figures)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

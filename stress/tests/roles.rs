@@ -1,38 +1,11 @@
 //! Sites and crowds end with whoever started them, and say what is wrong with what they are told.
 
-use std::fs;
+mod processes;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-/// How often it is looked, and how long at the most.
-const LOOK: Duration = Duration::from_millis(5);
-const WAIT: Duration = Duration::from_secs(60);
-
-fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
-    loop {
-        if let Some(seen) = look() {
-            return seen;
-        }
-        assert!(begun.elapsed() < WAIT, "not within {WAIT:?}: {what}");
-        sleep(LOOK);
-    }
-}
-
-/// State and parent of a process, if it is there. The name before them stands in brackets and may hold anything.
-fn stat(pid: u32) -> Option<(String, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
-    Some((fields.next()?.to_owned(), fields.next()?.parse().ok()?))
-}
-
-fn children_of(parent: u32) -> Vec<u32> {
-    let entries = fs::read_dir("/proc").expect("there is a /proc");
-    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| stat(*pid).is_some_and(|(_, of)| of == parent)).collect()
-}
+use processes::{children_of, eventually, is_gone};
 
 #[test]
 fn a_kill_leaves_neither_site_nor_crowd_behind() {
@@ -44,7 +17,7 @@ fn a_kill_leaves_neither_site_nor_crowd_behind() {
     stress.kill().unwrap();
     stress.wait().unwrap();
     for child in children {
-        eventually("they go too", || stat(child).is_none_or(|(state, _)| state == "Z").then_some(()));
+        eventually("they go too", || is_gone(child).then_some(()));
     }
 }
 

@@ -24,12 +24,7 @@ const STOP_WAIT: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn run(run: &Run) -> Result<Figures, Failure> {
-    let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
-    let mut figures = Figures::default();
-    for seed in run.seeds() {
-        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
-    }
-    Ok(figures)
+    run::each(run, world)
 }
 
 async fn world(run: &Run, seed: u64) -> Outcome<Figures> {

@@ -37,12 +37,7 @@ const VACUOUS_BELOW: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(100);
 
 fn run(run: &Run) -> Result<Figures, Failure> {
-    let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
-    let mut figures = Figures::default();
-    for seed in run.seeds() {
-        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
-    }
-    Ok(figures)
+    run::each(run, world)
 }
 
 /// Which packets are lost.

@@ -21,12 +21,7 @@ pub(crate) const SCENARIO: Scenario = Scenario {
 const PEAK_MEANS_MAX: f64 = 2.0;
 
 fn run(run: &Run) -> Result<Figures, Failure> {
-    let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
-    let mut figures = Figures::default();
-    for seed in run.seeds() {
-        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
-    }
-    Ok(figures)
+    run::each(run, world)
 }
 
 async fn world(run: &Run, seed: u64) -> Outcome<Figures> {

@@ -43,12 +43,7 @@ const LOOK: Duration = Duration::from_millis(10);
 const EVENTS_MIN: u64 = 20;
 
 fn run(run: &Run) -> Result<Figures, Failure> {
-    let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
-    let mut figures = Figures::default();
-    for seed in run.seeds() {
-        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
-    }
-    Ok(figures)
+    run::each(run, world)
 }
 
 async fn world(run: &Run, seed: u64) -> Outcome<Figures> {

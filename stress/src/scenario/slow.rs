@@ -38,12 +38,7 @@ const RSS_GROWTH_BYTES_MAX: u64 = 256 << 20;
 const TCP_BYTES_MAX: u64 = 1 << 30;
 
 fn run(run: &Run) -> Result<Figures, Failure> {
-    let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
-    let mut figures = Figures::default();
-    for seed in run.seeds() {
-        figures = runtime.block_on(world(run, seed)).map_err(|error| Failure::of(seed, error))?;
-    }
-    Ok(figures)
+    run::each(run, world)
 }
 
 /// What was seen while it went on.
