@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::cursor::Start;
 use crate::feed::{BoxFeed, Feed};
+use crate::log::LogView;
 
 /// Anything that can be read after a cursor: the one thing every transport is built on.
 ///
@@ -42,6 +43,22 @@ pub trait Source: Send + Sync + 'static {
 
     /// Begins to read. Nothing happens until the feed is polled.
     fn subscribe(&self, start: Start) -> Self::Feed;
+
+    /// The part of a [`Log`](crate::Log) that this source is, where it is that and nothing else. Readers of equal views get the same
+    /// deliveries from a place on, so that whoever writes for many of them may read once for all. None, unless a source says
+    /// otherwise: that is always right.
+    ///
+    /// ```
+    /// use realtime_core::{Log, Source, SourceExt};
+    ///
+    /// let log = Log::new();
+    /// assert_eq!(log.topic("a").as_log(), log.topic("a").boxed().as_log());
+    /// assert_ne!(log.topic("a").as_log(), log.as_log());
+    /// assert_eq!(log.filter(|_| true).as_log(), None);
+    /// ```
+    fn as_log(&self) -> Option<LogView> {
+        None
+    }
 }
 
 /// Any source at all, its type forgotten; made by [`SourceExt::boxed`]. Cloning shares it.
@@ -57,6 +74,10 @@ impl Source for BoxSource {
     fn subscribe(&self, start: Start) -> BoxFeed {
         self.0.subscribe(start)
     }
+
+    fn as_log(&self) -> Option<LogView> {
+        self.0.as_log()
+    }
 }
 
 impl std::fmt::Debug for BoxSource {
@@ -70,6 +91,10 @@ impl<S: Source + ?Sized> Source for Arc<S> {
 
     fn subscribe(&self, start: Start) -> S::Feed {
         (**self).subscribe(start)
+    }
+
+    fn as_log(&self) -> Option<LogView> {
+        (**self).as_log()
     }
 }
 
@@ -109,5 +134,9 @@ impl<S: Source> Source for Boxed<S> {
 
     fn subscribe(&self, start: Start) -> BoxFeed {
         Box::pin(self.0.subscribe(start))
+    }
+
+    fn as_log(&self) -> Option<LogView> {
+        self.0.as_log()
     }
 }

@@ -111,11 +111,11 @@ impl<'de> Deserialize<'de> for Topic {
 /// assert!(TopicSet::all().contains(None));
 /// # Ok::<(), realtime_core::EventError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TopicSet(pub(crate) Set);
 
 /// The forms of a set; exact topics are sorted and distinct, `None` among them being events without a topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Set {
     All,
     Exact(Arc<[Option<Topic>]>),

@@ -279,6 +279,10 @@ impl Source for Log {
     fn subscribe(&self, start: Start) -> LogFeed {
         LogFeed::new(self.shared.clone(), TopicSet::all(), start)
     }
+
+    fn as_log(&self) -> Option<LogView> {
+        Some(self.topics(TopicSet::all()))
+    }
 }
 
 /// Some topics of a [`Log`], as a source.
@@ -292,10 +296,52 @@ impl Source for Log {
 /// # drop((lobby, rooms));
 /// # Ok::<(), realtime_core::EventError>(())
 /// ```
+///
+/// Two are equal when they are the same topics of the same log.
 #[derive(Debug, Clone)]
 pub struct LogView {
     log: Log,
     set: Result<TopicSet, crate::error::EventErrorKind>,
+}
+
+impl LogView {
+    /// A feed that goes on where a reader of this view stood that was live: it does not open, and what the log has lost
+    /// since is a gap of the reason `overflow`. None for a place that this log does not have.
+    ///
+    /// ```
+    /// use futures_util::StreamExt;
+    /// use realtime_core::{Delivery, Event, Log};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build()?.block_on(async {
+    /// let log = Log::new();
+    /// let (view, place) = (log.topic("lobby"), log.tail());
+    /// log.publish(Event::text("note", "hi")?.with_topic(realtime_core::Topic::new("lobby")?))?;
+    /// let mut feed = view.follow(place).expect("a place of this log");
+    /// assert!(matches!(feed.next().await, Some(Ok(Delivery::Events(_)))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// # })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn follow(&self, place: Cursor) -> Option<LogFeed> {
+        let set = self.set.as_ref().ok()?;
+        let at = self.log.shared.inner.lock().state.position_of(place)?;
+        Some(LogFeed::following(self.log.shared.clone(), set.clone(), at))
+    }
+}
+
+impl PartialEq for LogView {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.log.shared, &other.log.shared) && self.set == other.set
+    }
+}
+
+impl Eq for LogView {}
+
+impl std::hash::Hash for LogView {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.log.shared).hash(state);
+        self.set.as_ref().ok().hash(state);
+    }
 }
 
 impl Source for LogView {
@@ -309,6 +355,10 @@ impl Source for LogView {
                 Err(Some(SourceError::new(SourceErrorKind::Invalid, cause)))
             }
         })
+    }
+
+    fn as_log(&self) -> Option<LogView> {
+        self.set.is_ok().then(|| self.clone())
     }
 }
 

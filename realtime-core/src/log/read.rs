@@ -77,8 +77,7 @@ impl State {
     }
 
     fn resume(&self, set: &TopicSet, cursor: Cursor) -> (Cursor, Option<Gap>, Place) {
-        let ours = (cursor.epoch() == self.epoch()).then(|| u64::try_from(cursor.position()).ok()).flatten();
-        let Some(at) = ours.filter(|at| *at <= self.head) else {
+        let Some(at) = self.position_of(cursor) else {
             let (to, _, place) = self.oldest(set);
             return (cursor, Some(Gap::new(GapReason::Epoch, Some(cursor), to)), place);
         };
@@ -195,6 +194,11 @@ impl State {
 }
 
 impl Place {
+    /// Where a reader stands that was live, and has been told of nothing that was lost above it.
+    pub(crate) fn live(at: u64) -> Self {
+        Self { at, ..Self::default() }
+    }
+
     /// Where a reader at this place stands in one topic.
     fn floor_of(&self, topic: &TopicLog) -> u64 {
         if topic.is_keyed() { self.at } else { self.at.max(self.fresh_from) }

@@ -51,6 +51,12 @@ impl LogFeed {
             live: Live::Unsaid,
         }
     }
+
+    /// One that goes on where another stood that was live.
+    pub(crate) fn following(log: Arc<Shared>, set: TopicSet, at: u64) -> Self {
+        let place = Place::live(at);
+        Self { log, set, start: None, place, seat: None, told: at, live: Live::Said }
+    }
 }
 
 impl Stream for LogFeed {

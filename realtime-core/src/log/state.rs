@@ -76,8 +76,10 @@ impl State {
         Cursor::new(self.epoch, position.into())
     }
 
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch
+    /// Where a cursor stands, if it is one of this history and not ahead of it.
+    pub(crate) fn position_of(&self, cursor: Cursor) -> Option<u64> {
+        let position = u64::try_from(cursor.position()).ok()?;
+        (cursor.epoch() == self.epoch && position <= self.head).then_some(position)
     }
 
     // ---- what a publisher does

@@ -393,3 +393,30 @@ fn bytes_bound_a_topic_and_its_newest_always_stays() {
         assert!(said.contains(&earliest.to_owned()), "{bytes_max}: {said:?}");
     }
 }
+
+#[test]
+fn a_reader_that_follows_goes_on_in_silence_and_is_told_of_what_it_missed() {
+    let log = log(Keep::history().entries(2));
+    let place = log.publish(on("a")).unwrap();
+    let mut kept = log.as_log().unwrap().follow(place).unwrap();
+    assert!(drain(&mut kept).is_empty(), "nothing is new, and that it is live was said");
+    let mut late = log.as_log().unwrap().follow(place).unwrap();
+    for _ in 2..=4 {
+        log.publish(on("a")).unwrap();
+    }
+    let expected = drain(&mut late);
+    assert_eq!(expected, ["gap overflow Some(1)..2", "3,4"]);
+    assert_eq!(drain(&mut kept), expected);
+}
+
+#[test]
+fn nobody_follows_a_place_that_the_log_does_not_have() {
+    let (log, other) = (Log::new(), Log::new());
+    let ahead = log.tail().at(log.tail().position() + 1);
+    assert!(log.as_log().unwrap().follow(other.tail()).is_none());
+    assert!(log.as_log().unwrap().follow(ahead).is_none());
+    assert!(log.topic("two\nlines").follow(log.tail()).is_none());
+    assert_eq!(log.topic("two\nlines").as_log(), None);
+    assert_ne!(log.as_log(), other.as_log());
+    assert_eq!(log.clone().as_log(), log.as_log());
+}
