@@ -29,7 +29,8 @@ use crate::log::ledger::Charge;
 #[derive(Clone)]
 pub struct Entry(Arc<Inner>);
 
-struct Inner {
+/// What the handles of one entry share.
+pub(crate) struct Inner {
     cursor: Cursor,
     event: Event,
     /// When a log took it, by the log's clock.
@@ -64,6 +65,15 @@ impl Entry {
     /// The event.
     pub fn event(&self) -> &Event {
         &self.0.event
+    }
+
+    /// Another handle to what a log's slot holds.
+    pub(crate) fn of(inner: &Arc<Inner>) -> Self {
+        Self(inner.clone())
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.0
     }
 
     pub(crate) fn taken_at(&self) -> Duration {
@@ -102,6 +112,16 @@ impl Entry {
             }
         }
         made.unwrap_or_else(|| encode(self))
+    }
+}
+
+impl Inner {
+    pub(crate) fn cursor(&self) -> Cursor {
+        self.cursor
+    }
+
+    pub(crate) fn event(&self) -> &Event {
+        &self.event
     }
 }
 

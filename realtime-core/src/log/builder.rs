@@ -4,10 +4,10 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::limits::{Keep, Limits};
-use crate::log::ledger::Ledger;
+use crate::log::ring::Ring;
 use crate::log::seats::Seats;
 use crate::log::state::State;
-use crate::log::{Inner, Log, Shared};
+use crate::log::{Log, Shared};
 use crate::sync::{Arc, Mutex};
 use crate::topic::TopicSet;
 
@@ -76,10 +76,9 @@ impl LogBuilder {
         });
         let ages = self.keep.iter().any(|(_, keep)| keep.age_max.is_some());
         let clock = self.clock.filter(|_| ages).unwrap_or_else(|| Clock::new(ages));
-        let ledger = Ledger::new(self.limits.budget_bytes);
-        let state = State::new(epoch, self.limits, self.keep, ledger);
-        let inner = Mutex::new(Inner { state, seats: Seats::default() });
-        Log { shared: Arc::new(Shared { inner, clock }) }
+        let ring = Arc::new(Ring::new(epoch));
+        let state = Mutex::new(State::new(self.limits, self.keep, ring.clone()));
+        Log { shared: Arc::new(Shared { state, ring, seats: Seats::new(), clock }) }
     }
 }
 
@@ -92,6 +91,11 @@ impl Clock {
     fn new(ages: bool) -> Self {
         let start = Instant::now();
         Self(ages.then(|| Box::new(move || start.elapsed()) as Now))
+    }
+
+    /// Whether time changes what the log holds.
+    pub(crate) fn ages(&self) -> bool {
+        self.0.is_some()
     }
 
     pub(crate) fn now(&self) -> Duration {

@@ -1,23 +1,29 @@
 //! The in-memory source: a bounded log of events on topics, one sequence over all of them.
 //!
 //! ```text
-//! publish ─► state ─► entry, in `all` and in its topic's queue          one lock; never held while a waker runs
-//!            seats ─► wakers of whom it concerns ─► woken after the lock
-//! feed    ─► state.read(set, place) ─► batch | gap | caught up ─► seats.park
+//!            under the log's lock                       under the seats' lock            under none
+//! publish ─► state ─► slots, and then the head ───────► whom it concerns is due ───────► the first are woken
+//! feed    ─► (where the slots do not settle it: state)─► park, unless the head moved ──► the next few are woken
 //! ```
 //!
 //! - [`state`](self) is plain data: what is kept, what was lost, how much it weighs;
 //! - `read` is the rule of what a reader gets, the gap among it;
-//! - `seats` knows who waits for what;
+//! - `ring` holds the newest entries, to be read without a lock;
+//! - `seats` knows who waits for what, and who is woken by whom; its lists are `chain`s;
 //! - `losses` knows what was lost when;
 //! - `ledger` counts bytes, those that readers add without the lock too;
 //! - `reader` is the feed that ties them together.
+//!
+//! A publish costs its thread the same for one reader and for 100,000: it wakes a few dozen, and each reader that comes
+//! wakes the next. What bounds the delay of the last is said in `seats`.
 
 mod builder;
+mod chain;
 pub(crate) mod ledger;
 mod losses;
 mod read;
 mod reader;
+mod ring;
 mod seats;
 mod state;
 mod topics;
@@ -32,7 +38,7 @@ mod model;
 #[cfg(not(realtime_loom))]
 mod tests;
 
-use std::task::Waker;
+use std::time::Duration;
 
 use crate::cursor::{Cursor, Start};
 use crate::error::{PublishError, PublishErrorKind, SourceError, SourceErrorKind};
@@ -44,6 +50,7 @@ use crate::topic::{Topic, TopicSet};
 pub(crate) use builder::Clock;
 pub use builder::LogBuilder;
 pub use reader::LogFeed;
+use ring::Ring;
 use seats::Seats;
 use state::State;
 
@@ -52,6 +59,11 @@ use state::State;
 /// Cloning gives another handle to the same log. Publishing is synchronous, needs no runtime and is never held up
 /// by readers; a reader is a position, so that memory is bounded by the log alone. As a [`Source`] it reads all
 /// topics; [`topic`](Self::topic) and [`topics`](Self::topics) narrow it down.
+///
+/// A publish wakes some dozens of the readers that wait for its topic itself, and each reader that comes wakes the next few,
+/// so that it costs the publisher no more with 100,000 of them. Whoever polls, drops or publishes next carries on; only
+/// while no feed of the log is polled or dropped and nothing is published do the rest wait. So do not let a reader that is woken
+/// wait for what another reader of the same log is going to do; nor keep feeds by the hundred in a task that stops polling them.
 ///
 /// A log ends by [`close`](Self::close) alone. Its readers hold it as well, so that they wait on when the last handle to publish
 /// with is dropped.
@@ -73,7 +85,10 @@ pub struct Log {
 }
 
 pub(crate) struct Shared {
-    pub(crate) inner: Mutex<Inner>,
+    pub(crate) state: Mutex<State>,
+    /// The newest of the state, read without its lock.
+    pub(crate) ring: Arc<Ring>,
+    pub(crate) seats: Seats,
     pub(crate) clock: Clock,
 }
 
@@ -82,12 +97,6 @@ impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").finish_non_exhaustive()
     }
-}
-
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) state: State,
-    pub(crate) seats: Seats,
 }
 
 impl Default for Log {
@@ -116,12 +125,10 @@ impl Log {
     /// The log or the topic is closed, the payload too big, or a topic that keeps the latest per key cannot take
     /// it. Nothing was stored, no position spent.
     pub fn publish(&self, event: Event) -> Result<Cursor, PublishError> {
-        let mut woken = Vec::new();
-        let now = self.shared.clock.now();
-        let mut inner = self.shared.inner.lock();
-        let published = inner.publish(event, now, &mut woken);
-        drop(inner);
-        woken.into_iter().for_each(Waker::wake);
+        let topic = event.topic().cloned();
+        let published =
+            self.shared.write(|state, now| state.push(event, now, |name| self.shared.seats.is_named(name)));
+        drop(self.shared.seats.call([&topic]));
         Ok(published?)
     }
 
@@ -142,18 +149,21 @@ impl Log {
     pub fn publish_all(&self, events: impl IntoIterator<Item = Event>) -> Result<Vec<Cursor>, PublishError> {
         let events: Vec<_> = events.into_iter().collect();
         let mut cursors = Vec::with_capacity(events.len());
-        let mut woken = Vec::new();
-        let now = self.shared.clock.now();
-        let mut inner = self.shared.inner.lock();
-        let refused = events.into_iter().find_map(|event| match inner.publish(event, now, &mut woken) {
-            Ok(cursor) => {
-                cursors.push(cursor);
+        let mut topics = Vec::new();
+        let refused = self.shared.write(|state, now| {
+            events.into_iter().find_map(|event| {
+                let topic = event.topic().cloned();
+                match state.push(event, now, |name| self.shared.seats.is_named(name)) {
+                    Ok(cursor) => cursors.push(cursor),
+                    Err(kind) => return Some(kind),
+                }
+                if topics.last() != Some(&topic) {
+                    topics.push(topic);
+                }
                 None
-            }
-            Err(kind) => Some(kind),
+            })
         });
-        drop(inner);
-        woken.into_iter().for_each(Waker::wake);
+        drop(self.shared.seats.call(&topics));
         match refused {
             Some(kind) => Err(PublishError::after(cursors, kind)),
             None => Ok(cursors),
@@ -174,24 +184,16 @@ impl Log {
     /// # Ok::<(), realtime_core::PublishError>(())
     /// ```
     pub fn publish_gap(&self) -> Result<Cursor, PublishError> {
-        let mut inner = self.shared.inner.lock();
-        if inner.state.closed {
-            return Err(PublishErrorKind::Closed.into());
-        }
-        let cursor = inner.state.push_loss();
-        let woken = inner.seats.wake_all();
-        drop(inner);
-        woken.into_iter().for_each(Waker::wake);
+        let cursor = self.shared.write(|state, _| (!state.closed).then(|| state.push_loss()));
+        let cursor = cursor.ok_or(PublishErrorKind::Closed)?;
+        drop(self.shared.seats.call_all());
         Ok(cursor)
     }
 
     /// Ends the log: readers get what is there, and then the end. Nothing can be published any more.
     pub fn close(&self) {
-        let mut inner = self.shared.inner.lock();
-        inner.state.closed = true;
-        let woken = inner.seats.wake_all();
-        drop(inner);
-        woken.into_iter().for_each(Waker::wake);
+        self.shared.state.lock().close();
+        drop(self.shared.seats.call_all());
     }
 
     /// Ends one topic: readers of nothing but ended topics get what is there, and then the end. A topic that
@@ -211,13 +213,9 @@ impl Log {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn close_topic(&self, topic: &Topic) {
-        let mut woken = Vec::new();
-        let mut inner = self.shared.inner.lock();
-        let Inner { state, seats } = &mut *inner;
-        state.close_topic(topic, |name| seats.is_named(name));
-        seats.wake(&Some(topic.clone()), &mut woken);
-        drop(inner);
-        woken.into_iter().for_each(Waker::wake);
+        let seats = &self.shared.seats;
+        self.shared.state.lock().close_topic(topic, |name| seats.is_named(name));
+        drop(seats.call([&Some(topic.clone())]));
     }
 
     /// Readers that now read this topic, by name, by prefix or with all others: feeds that were polled and are not
@@ -233,13 +231,12 @@ impl Log {
     /// # Ok::<(), realtime_core::EventError>(())
     /// ```
     pub fn readers(&self, topic: &Topic) -> usize {
-        self.shared.inner.lock().seats.readers(&Some(topic.clone()))
+        self.shared.seats.readers(&Some(topic.clone()))
     }
 
     /// The place of the newest event: a reader that starts after it gets what is published from now on.
     pub fn tail(&self) -> Cursor {
-        let inner = self.shared.inner.lock();
-        inner.state.cursor(inner.state.head)
+        self.shared.ring.cursor(self.shared.ring.head())
     }
 
     /// One topic of the log, as a source.
@@ -258,18 +255,14 @@ impl Log {
     }
 }
 
-impl Inner {
-    fn publish(
-        &mut self,
-        event: Event,
-        now: std::time::Duration,
-        woken: &mut Vec<Waker>,
-    ) -> Result<Cursor, PublishErrorKind> {
-        let Self { state, seats } = self;
-        let topic = event.topic().cloned();
-        let cursor = state.push(event, now, |name| seats.is_named(name))?;
-        seats.wake(&topic, woken);
-        Ok(cursor)
+impl Shared {
+    /// Changes the state under its lock, and shows what came of it to those who read without.
+    fn write<T>(&self, change: impl FnOnce(&mut State, Duration) -> T) -> T {
+        let now = self.clock.now();
+        let mut state = self.state.lock();
+        let outcome = change(&mut state, now);
+        state.show();
+        outcome
     }
 }
 
@@ -324,7 +317,7 @@ impl LogView {
     /// ```
     pub fn follow(&self, place: Cursor) -> Option<LogFeed> {
         let set = self.set.as_ref().ok()?;
-        let at = self.log.shared.inner.lock().state.position_of(place)?;
+        let at = self.log.shared.state.lock().position_of(place)?;
         Some(LogFeed::following(self.log.shared.clone(), set.clone(), at))
     }
 }

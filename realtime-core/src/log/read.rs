@@ -108,7 +108,7 @@ impl State {
             Some(Some(topic)) => {
                 let first = topic.index_after(place.floor_of(topic));
                 let mut taken = Taken::default();
-                if topic.entries.range(first..).all(|entry| taken.takes(entry)) {
+                if topic.entries.range(first..).all(|entry| taken.takes(entry.clone())) {
                     taken.is_live = true;
                 }
                 if let Some(batch) = taken.into_batch() {
@@ -129,7 +129,9 @@ impl State {
         }
         let mut taken = Taken::default();
         for (scanned, (position, entry)) in self.all.range(place.at + 1..).enumerate() {
-            if scanned == SCAN_ENTRIES_MAX || (self.is_wanted(set, place, entry) && !taken.takes(entry)) {
+            if scanned == SCAN_ENTRIES_MAX
+                || (self.is_wanted(set, place, entry) && !taken.takes(entry.clone()))
+            {
                 return taken.into_batch().map_or(Read::Further, Read::Events);
             }
             place.at = *position;
@@ -199,6 +201,11 @@ impl Place {
         Self { at, ..Self::default() }
     }
 
+    /// Whether a fresh reader is through the tables that it begins with: from here on it wants all of its set.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.at >= self.fresh_from
+    }
+
     /// Where a reader at this place stands in one topic.
     fn floor_of(&self, topic: &TopicLog) -> u64 {
         if topic.is_keyed() { self.at } else { self.at.max(self.fresh_from) }
@@ -207,24 +214,24 @@ impl Place {
 
 /// A batch as it is gathered.
 #[derive(Default)]
-struct Taken {
+pub(crate) struct Taken {
     first: Option<Entry>,
     rest: Vec<Entry>,
     bytes: usize,
-    is_live: bool,
+    pub(crate) is_live: bool,
 }
 
 impl Taken {
     /// Takes an entry unless the batch is full.
-    fn takes(&mut self, entry: &Entry) -> bool {
+    pub(crate) fn takes(&mut self, entry: Entry) -> bool {
         let bytes = entry.event().bytes();
         if self.first.is_none() {
-            self.first = Some(entry.clone());
+            self.first = Some(entry);
         } else if self.rest.len() + 1 < BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX {
             if let Some(first) = self.first.as_ref().filter(|_| self.rest.is_empty()) {
                 self.rest.push(first.clone());
             }
-            self.rest.push(entry.clone());
+            self.rest.push(entry);
         } else {
             return false;
         }
@@ -232,7 +239,7 @@ impl Taken {
         true
     }
 
-    fn into_batch(self) -> Option<Batch> {
+    pub(crate) fn into_batch(self) -> Option<Batch> {
         match self.rest.last().map(Entry::cursor) {
             Some(cursor) => Batch::new(self.rest, cursor, self.is_live),
             None => Some(Batch::one(self.first?, self.is_live)),

@@ -8,8 +8,9 @@ use futures_core::Stream;
 use crate::cursor::Start;
 use crate::error::SourceError;
 use crate::feed::{Delivery, Gap};
+use crate::log::Shared;
 use crate::log::read::{Place, Read};
-use crate::log::{Inner, Shared};
+use crate::log::state::State;
 use crate::sync::Arc;
 use crate::topic::TopicSet;
 
@@ -26,6 +27,10 @@ pub struct LogFeed {
     /// The place the consumer knows of.
     told: u64,
     live: Live,
+    /// The closings at which its set was found open: only after another can it have ended.
+    closings: u64,
+    /// Whether it has woken the next few since it was parked.
+    has_passed_on: bool,
 }
 
 /// What the consumer knows of the tail.
@@ -49,13 +54,25 @@ impl LogFeed {
             seat: None,
             told: 0,
             live: Live::Unsaid,
+            closings: 0,
+            has_passed_on: false,
         }
     }
 
     /// One that goes on where another stood that was live.
     pub(crate) fn following(log: Arc<Shared>, set: TopicSet, at: u64) -> Self {
         let place = Place::live(at);
-        Self { log, set, start: None, place, seat: None, told: at, live: Live::Said }
+        Self {
+            log,
+            set,
+            start: None,
+            place,
+            seat: None,
+            told: at,
+            live: Live::Said,
+            closings: 0,
+            has_passed_on: false,
+        }
     }
 }
 
@@ -64,83 +81,128 @@ impl Stream for LogFeed {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        loop {
-            let now = this.log.clock.now();
-            let log = this.log.clone();
-            let mut inner = log.inner.lock();
-            inner.state.advance(now);
-            let step = this.step(&mut inner, cx);
-            drop(inner);
-            match step {
-                Step::Item(delivery) => return Poll::Ready(Some(Ok(delivery))),
-                Step::Again => {}
-                Step::End => return Poll::Ready(None),
-                // A waker that was replaced is dropped outside the lock: it may run anybody's code.
-                Step::Parked(former) => {
-                    drop(former);
-                    return Poll::Pending;
-                }
-            }
+        let step = this.glance(cx).unwrap_or_else(|| this.look(cx));
+        // Once for each time that it comes and finds something, or comes for nothing.
+        let is_parked = matches!(step, Step::Parked);
+        if !(is_parked && this.has_passed_on) {
+            this.log.seats.pass_on();
+        }
+        this.has_passed_on = !is_parked;
+        match step {
+            Step::Item(delivery) => Poll::Ready(Some(Ok(delivery))),
+            Step::End => Poll::Ready(None),
+            Step::Parked => Poll::Pending,
         }
     }
 }
 
-/// What one turn under the lock came to.
+/// What a poll came to.
 enum Step {
     Item(Delivery),
-    Again,
     End,
-    Parked(Option<Waker>),
+    Parked,
 }
 
 impl LogFeed {
-    fn step(&mut self, inner: &mut Inner, cx: &mut Context<'_>) -> Step {
-        let seat = *self.seat.get_or_insert_with(|| inner.seats.take(&self.set));
+    /// Reads what the slots settle, without the log's lock; none where they do not.
+    fn glance(&mut self, cx: &mut Context<'_>) -> Option<Step> {
+        let seat = self.seat.filter(|_| self.start.is_none() && !self.log.clock.ages())?;
+        let mut waker = None;
+        for _ in 0..GLANCES {
+            let read = self.log.ring.read(&self.set, &mut self.place)?;
+            if let Some(delivery) = self.say(read) {
+                return Some(Step::Item(delivery));
+            }
+            if self.closings != self.log.ring.closings() {
+                return None;
+            }
+            waker.get_or_insert_with(|| cx.waker().clone());
+            // Registered first, then checked again: a publish comes before the check, or finds the waker.
+            let (ring, place, closings) = (&self.log.ring, self.place.at, self.closings);
+            if self.log.seats.park(seat, &mut waker, || !ring.is_at(place, closings)) {
+                self.live = Live::Said;
+                return Some(Step::Parked);
+            }
+        }
+        None
+    }
+
+    /// Reads under the lock.
+    fn look(&mut self, cx: &mut Context<'_>) -> Step {
+        let log = self.log.clone();
+        loop {
+            // Asked and cloned before the lock is taken: clock and waker may run anybody's code.
+            let (now, mut waker) = (log.clock.now(), Some(cx.waker().clone()));
+            let mut state = log.state.lock();
+            state.advance(now);
+            let step = self.step(&state, &mut waker);
+            drop(state);
+            if let Some(step) = step {
+                return step;
+            }
+        }
+    }
+
+    /// One turn under the lock; none when the next has to follow.
+    fn step(&mut self, state: &State, waker: &mut Option<Waker>) -> Option<Step> {
+        let seat = *self.seat.get_or_insert_with(|| self.log.seats.take(&self.set));
         if let Some(start) = self.start.take() {
-            let (opened, place) = inner.state.open(&self.set, start);
+            let (opened, place) = state.open(&self.set, start);
             (self.place, self.told) = (place, place.at);
-            return Step::Item(Delivery::Open(opened));
+            return Some(Step::Item(Delivery::Open(opened)));
         }
-        match inner.state.read(&self.set, &mut self.place) {
-            Read::Further => return Step::Again,
-            Read::Gap(gap) => {
-                // From the place the consumer knows of: ours may have moved on past what is not of the set.
-                let gap = Gap { from: Some(inner.state.cursor(self.told)), ..gap };
-                return self.say(self.place.at, Delivery::Gap(gap));
-            }
-            Read::Events(batch) => {
-                return self.say(batch.cursor().position() as u64, Delivery::Events(batch));
-            }
-            Read::CaughtUp => {}
+        let read = state.read(&self.set, &mut self.place);
+        if matches!(read, Read::Further) {
+            return None;
         }
-        let moved = self.place.at > self.told;
-        if self.live == Live::Unsaid || (moved && self.live == Live::Said) {
-            self.told = self.place.at;
-            self.live = Live::JustSaid;
-            return Step::Item(Delivery::Live(inner.state.cursor(self.told)));
+        if let Some(delivery) = self.say(read) {
+            return Some(Step::Item(delivery));
         }
-        if inner.state.is_closed(&self.set) {
-            return Step::End;
+        if state.is_closed(&self.set) {
+            return Some(Step::End);
         }
         // Check and park are one critical section: a publish comes before the check or finds the waker.
         self.live = Live::Said;
-        Step::Parked(inner.seats.park(seat, cx.waker()))
+        self.closings = self.log.ring.closings();
+        self.log.seats.park(seat, waker, || false).then_some(Step::Parked)
     }
 
-    fn say(&mut self, told: u64, delivery: Delivery) -> Step {
-        self.told = told;
+    /// What a read has to be told, if anything: `Live` where nothing is new and that was not said.
+    fn say(&mut self, read: Read) -> Option<Delivery> {
+        let delivery = match read {
+            // From the place the consumer knows of: ours may have moved on past what is not of the set.
+            Read::Gap(gap) => Delivery::Gap(Gap { from: Some(self.log.ring.cursor(self.told)), ..gap }),
+            Read::Events(batch) => Delivery::Events(batch),
+            Read::Further => return None,
+            Read::CaughtUp => {
+                let moved = self.place.at > self.told;
+                if self.live != Live::Unsaid && !(moved && self.live == Live::Said) {
+                    return None;
+                }
+                self.told = self.place.at;
+                self.live = Live::JustSaid;
+                return Some(Delivery::Live(self.log.ring.cursor(self.told)));
+            }
+        };
+        self.told = match &delivery {
+            Delivery::Events(batch) => batch.cursor().position() as u64,
+            _ => self.place.at,
+        };
         if self.live == Live::JustSaid {
             self.live = Live::Said;
         }
-        Step::Item(delivery)
+        Some(delivery)
     }
 }
+
+/// How often a reader that was about to park looks again because the head moved, before it takes the lock, under which it
+/// does not.
+const GLANCES: usize = 4;
 
 impl Drop for LogFeed {
     fn drop(&mut self) {
         if let Some(seat) = self.seat {
-            let former = self.log.inner.lock().seats.leave(seat);
-            drop(former);
+            self.log.seats.leave(seat, &self.set);
         }
     }
 }

@@ -17,13 +17,13 @@ use crate::feed::GapReason;
 use crate::limits::{Keep, Limits};
 use crate::log::ledger::{Charge, Ledger, TopicLedger};
 use crate::log::losses::{Loss, Losses};
+use crate::log::ring::Ring;
 use crate::log::topics::{TopicLog, cost_of, position_of};
 use crate::sync::Arc;
 use crate::topic::{Set, Topic, TopicSet};
 
 #[derive(Debug)]
 pub(crate) struct State {
-    epoch: u64,
     limits: Limits,
     keep: Vec<(TopicSet, Keep)>,
     /// The newest position given out.
@@ -47,12 +47,14 @@ pub(crate) struct State {
     pub(crate) keyed_bytes: usize,
     now: Duration,
     ledger: Arc<Ledger>,
+    /// The newest entries, for those who read without the lock.
+    ring: Arc<Ring>,
 }
 
 impl State {
-    pub(crate) fn new(epoch: u64, limits: Limits, keep: Vec<(TopicSet, Keep)>, ledger: Arc<Ledger>) -> Self {
+    pub(crate) fn new(limits: Limits, keep: Vec<(TopicSet, Keep)>, ring: Arc<Ring>) -> Self {
         Self {
-            epoch,
+            ledger: Ledger::new(limits.budget_bytes),
             limits,
             keep,
             head: 0,
@@ -68,18 +70,18 @@ impl State {
             quiet: BTreeSet::new(),
             keyed_bytes: 0,
             now: Duration::ZERO,
-            ledger,
+            ring,
         }
     }
 
     pub(crate) fn cursor(&self, position: u64) -> Cursor {
-        Cursor::new(self.epoch, position.into())
+        self.ring.cursor(position)
     }
 
     /// Where a cursor stands, if it is one of this history and not ahead of it.
     pub(crate) fn position_of(&self, cursor: Cursor) -> Option<u64> {
         let position = u64::try_from(cursor.position()).ok()?;
-        (cursor.epoch() == self.epoch && position <= self.head).then_some(position)
+        (cursor.epoch() == self.ring.epoch() && position <= self.head).then_some(position)
     }
 
     // ---- what a publisher does
@@ -120,6 +122,7 @@ impl State {
         self.quiet.remove(&(topic.last, id));
         self.quiet.insert((position, id));
         topic.last = position;
+        self.ring.keep(&entry);
         topic.push(entry.clone());
         self.all.insert(position, entry);
         self.ledger.moved_to(position);
@@ -138,7 +141,18 @@ impl State {
     pub(crate) fn close_topic(&mut self, topic: &Topic, is_named: impl Fn(&Option<Topic>) -> bool) {
         if let Ok(id) = self.topic_for(Some(topic), is_named) {
             self.topics[id].closed = true;
+            self.ring.closed();
         }
+    }
+
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+        self.ring.closed();
+    }
+
+    /// Shows what was pushed to those who read without the lock.
+    pub(crate) fn show(&self) {
+        self.ring.moved_to(self.head);
     }
 
     /// Whether the event would be taken; nothing changes.
@@ -238,6 +252,7 @@ impl State {
     }
 
     fn drop_entry(&mut self, entry: &Entry) {
+        self.ring.forget(entry);
         self.all.remove(&position_of(entry));
         if let Some(charge) = entry.charge() {
             charge.close();

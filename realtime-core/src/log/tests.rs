@@ -212,7 +212,7 @@ fn the_budget_takes_from_the_fullest_topic() {
         log.publish(Event::text("e", "x".repeat(1_000)).unwrap().with_topic(topic("chatty"))).unwrap();
     }
     assert_eq!(read(&log.topic("quiet"), Start::After(at(0))), ["open 0", "1", "live 1001"]);
-    let used = log.shared.inner.lock().state.all.len();
+    let used = log.shared.state.lock().all.len();
     assert!((40..60).contains(&used), "64 KiB hold some fifty entries, not {used}");
     assert!(read(&log.topic("chatty"), Start::After(at(0)))[0].contains("trimmed"));
 }
@@ -232,10 +232,10 @@ fn what_readers_fill_counts_for_the_topic_whose_it_is() {
     for _ in 0..60 {
         log.publish(Event::text("e", "x".repeat(1_000)).unwrap().with_topic(topic("chatty"))).unwrap();
     }
-    let inner = log.shared.inner.lock();
+    let state = log.shared.state.lock();
     let used = |name: &str| {
         let set = TopicSet::one(topic(name));
-        inner.state.known(&set).map(|topic| topic.ledger.used()).sum::<usize>()
+        state.known(&set).map(|topic| topic.ledger.used()).sum::<usize>()
     };
     let (filled, chatty) = (used("filled"), used("chatty"));
     assert!(filled.abs_diff(chatty) < 4 * 1024, "both have about half: {filled} and {chatty}");
@@ -254,7 +254,7 @@ fn who_replays_takes_no_history_from_the_others() {
         let log = Log::builder().epoch(EPOCH).limits(limits).keep(TopicSet::all(), keep).build();
         let event = || Event::text("e", "x".repeat(1_000)).unwrap();
         log.publish_all((0..1_000).map(|_| event())).unwrap();
-        let retained = || log.shared.inner.lock().state.all.len();
+        let retained = || log.shared.state.lock().all.len();
         let before = retained();
         for format in ["one", "two", "three"] {
             let mut reader = log.subscribe(Start::Earliest);

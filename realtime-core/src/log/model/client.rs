@@ -235,7 +235,7 @@ impl Client {
             let published = &past.events[&position];
             assert_eq!(entry.event().payload(), published.event.payload());
             assert!(self.set.contains(entry.event().topic()) && self.wants(position, entry.event()));
-            assert!(log.shared.inner.lock().state.all.contains_key(&position), "{position} is gone");
+            assert!(log.shared.state.lock().all.contains_key(&position), "{position} is gone");
             delivered.push(position);
         }
         if batch.is_live() {

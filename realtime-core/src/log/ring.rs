@@ -1,0 +1,117 @@
+//! The newest entries, to be read without a lock.
+//!
+//! ```text
+//! position    61    62    63    64          head = 64
+//! slot       [61]  [62]  [  ]  [64]         63 is not kept any more, or was a loss: who comes by asks under the lock
+//! ```
+//!
+//! One law makes that safe: **a slot holds the entry of a position up to the head if and only if the log retains it.** A
+//! reader that finds every slot between its place and the head full has been owed nothing at the moment at which it
+//! looked at the head: what the log drops, it takes out of its slot before the head moves on. So reading the slots is
+//! reading under the lock at that moment. Where one is empty, or has been taken by a later entry, the slots settle
+//! nothing, and the log is read under the lock.
+//!
+//! What is written here is written under the log's lock; a store of the head publishes what was stored before it.
+
+use crate::cursor::Cursor;
+use crate::entry::{self, Entry};
+use crate::log::read::{Place, Read, Taken};
+use crate::log::topics::position_of;
+use crate::sync::{AtomicU64, Ordering, Slot};
+use crate::topic::TopicSet;
+
+/// Entries that can be read without the lock. Live readers stand within a burst of the head; who is further behind
+/// replays.
+#[cfg(not(realtime_loom))]
+const SLOTS: u64 = 128;
+/// So few that a model sees them taken by later entries.
+#[cfg(realtime_loom)]
+const SLOTS: u64 = 2;
+
+#[derive(Debug)]
+pub(crate) struct Ring {
+    epoch: u64,
+    /// Moves last, and once for all that one call published.
+    head: AtomicU64,
+    /// How often the log or a topic was closed.
+    closings: AtomicU64,
+    slots: Box<[Slot<entry::Inner>]>,
+}
+
+impl Ring {
+    pub(crate) fn new(epoch: u64) -> Self {
+        let slots = (0..SLOTS).map(|_| Slot::new()).collect();
+        Self { epoch, head: AtomicU64::new(0), closings: AtomicU64::new(0), slots }
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(crate) fn cursor(&self, position: u64) -> Cursor {
+        Cursor::new(self.epoch, position.into())
+    }
+
+    fn slot(&self, position: u64) -> &Slot<entry::Inner> {
+        &self.slots[(position % SLOTS) as usize]
+    }
+
+    // ---- under the log's lock
+
+    pub(crate) fn keep(&self, entry: &Entry) {
+        self.slot(position_of(entry)).store(Some(entry.inner().clone()));
+    }
+
+    /// Takes out an entry that the log drops.
+    pub(crate) fn forget(&self, entry: &Entry) {
+        let slot = self.slot(position_of(entry));
+        if slot.load().as_ref().is_some_and(|kept| kept.cursor() == entry.cursor()) {
+            slot.store(None);
+        }
+    }
+
+    pub(crate) fn moved_to(&self, head: u64) {
+        self.head.store(head, Ordering::Release);
+    }
+
+    pub(crate) fn closed(&self) {
+        self.closings.fetch_add(1, Ordering::Release);
+    }
+
+    // ---- without it
+
+    pub(crate) fn head(&self) -> u64 {
+        self.head.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn closings(&self) -> u64 {
+        self.closings.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing was published since a place, nor closed since so many closings.
+    pub(crate) fn is_at(&self, place: u64, closings: u64) -> bool {
+        self.head() == place && self.closings() == closings
+    }
+
+    /// What a reader gets next, by the rules of `State::read`; none where the slots cannot settle it.
+    pub(crate) fn read(&self, set: &TopicSet, place: &mut Place) -> Option<Read> {
+        let head = self.head();
+        let ahead = head.checked_sub(place.at)?;
+        if ahead > SLOTS || !place.has_begun() {
+            return None;
+        }
+        let mut taken = Taken::default();
+        for position in place.at + 1..=head {
+            let slot = self.slot(position).load();
+            let entry = slot.as_ref().filter(|entry| entry.cursor().position() == position.into())?;
+            if set.contains(entry.event().topic()) && !taken.takes(Entry::of(entry)) {
+                place.at = position - 1;
+                return taken.into_batch().map(Read::Events);
+            }
+        }
+        taken.is_live = true;
+        let batch = taken.into_batch();
+        place.at = batch.as_ref().map_or(head, |batch| batch.cursor().position() as u64);
+        Some(batch.map_or(Read::CaughtUp, Read::Events))
+    }
+}
