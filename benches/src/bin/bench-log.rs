@@ -33,14 +33,14 @@ const PAYLOAD: [u8; 128] = [b'x'; 128];
 const READERS_PER_TOPIC: usize = 100;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Options { rounds, readers, threads, only } = Options::read()?;
+    let Options { rounds, readers, threads, publishers, only } = Options::read()?;
     println!(
         "| readers | threads | publisher | what | publish us, median | p99 | ns per reader | allocations per event |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for readers in readers {
         for &threads in &threads {
-            for publisher in [Publisher::Outside, Publisher::Task] {
+            for &publisher in &publishers {
                 compare(readers, threads, publisher, rounds, only.as_deref())?;
             }
         }
@@ -59,13 +59,14 @@ struct Options {
     rounds: usize,
     readers: Vec<usize>,
     threads: Vec<usize>,
+    publishers: Vec<Publisher>,
     only: Option<String>,
 }
 
 impl Options {
     fn read() -> Result<Self, Box<dyn std::error::Error>> {
         let mut options =
-            Self { rounds: 60, readers: vec![1, 1_000, 100_000], threads: vec![1, 2], only: None };
+            Self { rounds: 60, readers: vec![1, 1_000, 100_000], threads: vec![1, 2], publishers: vec![Publisher::Outside, Publisher::Task], only: None };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             let number = |arguments: &mut lexopt::Parser| -> Result<usize, Box<dyn std::error::Error>> {
@@ -75,6 +76,7 @@ impl Options {
                 lexopt::Arg::Long("rounds") => options.rounds = number(&mut arguments)?,
                 lexopt::Arg::Long("readers") => options.readers = vec![number(&mut arguments)?],
                 lexopt::Arg::Long("threads") => options.threads = vec![number(&mut arguments)?],
+                lexopt::Arg::Long("publisher") => options.publishers = match &*arguments.value()?.to_string_lossy() { "outside" => vec![Publisher::Outside], _ => vec![Publisher::Task] },
                 lexopt::Arg::Long("only") => {
                     options.only = Some(arguments.value()?.to_string_lossy().into_owned())
                 }
@@ -122,10 +124,12 @@ fn compare(
             all[(all.len() - 1) * per_mille / 1_000]
         };
         println!(
-            "| {readers} | {threads} | {publisher:?} | {name} | {:.1} | {:.1} | {} | {} |",
+            "| {readers} | {threads} | {publisher:?} | {name} | {:.1} | {:.1} | {} | {} | {} | {} |",
             of(|f| f.publish.as_nanos(), 500) as f64 / 1e3,
             of(|f| f.publish.as_nanos(), 990) as f64 / 1e3,
             of(|f| f.delivered.as_nanos(), 500) / told as u128,
+            of(|f| f.delivered.as_nanos(), 0) / told as u128,
+            of(|f| f.processor.as_nanos(), 500) / told as u128,
             of(|f| f.allocations as u128, 500),
         );
     }
@@ -138,6 +142,8 @@ type Publish = Arc<dyn Fn() + Send + Sync>;
 struct Figures {
     publish: Duration,
     delivered: Duration,
+    /// The processor time of all threads, from before the publish until all wait again.
+    processor: Duration,
     allocations: usize,
 }
 
@@ -207,6 +213,7 @@ impl Crowd {
         round: usize,
     ) -> Figures {
         let tally = self.tally.clone();
+        let before = processor_time();
         let region = Region::new(ALLOCATOR);
         tally.goal.store(told * round, Ordering::Release);
         let begun = Instant::now();
@@ -229,8 +236,18 @@ impl Crowd {
         let delivered = begun.elapsed();
         let allocations = region.change().allocations;
         self.wait_for(&tally.parked, readers + told * round);
-        Figures { publish: publish_took, delivered, allocations }
+        Figures { publish: publish_took, delivered, processor: processor_time() - before, allocations }
     }
+}
+
+/// What this process's threads have run for, as the kernel's scheduler counts it; nothing where there is none to ask.
+fn processor_time() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let ran = |thread: std::fs::DirEntry| -> Option<u64> {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    Duration::from_nanos(threads.filter_map(ran).sum())
 }
 
 fn event() -> Event {

@@ -18,7 +18,6 @@
 //! wakes the next. What bounds the delay of the last is said in `seats`.
 
 mod builder;
-mod chain;
 pub(crate) mod ledger;
 mod losses;
 mod read;
@@ -128,7 +127,7 @@ impl Log {
         let topic = event.topic().cloned();
         let published =
             self.shared.write(|state, now| state.push(event, now, |name| self.shared.seats.is_named(name)));
-        drop(self.shared.seats.call([&topic]));
+        self.shared.seats.call(&[topic]);
         Ok(published?)
     }
 
@@ -163,7 +162,7 @@ impl Log {
                 None
             })
         });
-        drop(self.shared.seats.call(&topics));
+        self.shared.seats.call(&topics);
         match refused {
             Some(kind) => Err(PublishError::after(cursors, kind)),
             None => Ok(cursors),
@@ -186,14 +185,14 @@ impl Log {
     pub fn publish_gap(&self) -> Result<Cursor, PublishError> {
         let cursor = self.shared.write(|state, _| (!state.closed).then(|| state.push_loss()));
         let cursor = cursor.ok_or(PublishErrorKind::Closed)?;
-        drop(self.shared.seats.call_all());
+        self.shared.seats.call_all();
         Ok(cursor)
     }
 
     /// Ends the log: readers get what is there, and then the end. Nothing can be published any more.
     pub fn close(&self) {
         self.shared.state.lock().close();
-        drop(self.shared.seats.call_all());
+        self.shared.seats.call_all();
     }
 
     /// Ends one topic: readers of nothing but ended topics get what is there, and then the end. A topic that
@@ -215,7 +214,7 @@ impl Log {
     pub fn close_topic(&self, topic: &Topic) {
         let seats = &self.shared.seats;
         self.shared.state.lock().close_topic(topic, |name| seats.is_named(name));
-        drop(seats.call([&Some(topic.clone())]));
+        seats.call(&[Some(topic.clone())]);
     }
 
     /// Readers that now read this topic, by name, by prefix or with all others: feeds that were polled and are not

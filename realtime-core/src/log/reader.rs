@@ -84,8 +84,10 @@ impl Stream for LogFeed {
         let step = this.glance(cx).unwrap_or_else(|| this.look(cx));
         // Once for each time that it comes and finds something, or comes for nothing.
         let is_parked = matches!(step, Step::Parked);
-        if !(is_parked && this.has_passed_on) {
-            this.log.seats.pass_on();
+        if let Some(seat) = this.seat
+            && !(is_parked && this.has_passed_on)
+        {
+            this.log.seats.pass_on(seat);
         }
         this.has_passed_on = !is_parked;
         match step {

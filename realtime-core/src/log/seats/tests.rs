@@ -1,6 +1,6 @@
 //! Who is woken, in which order and how many at a time.
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::Arc;
 use std::task::Wake;
 
 use proptest::prelude::*;
@@ -61,29 +61,23 @@ fn woken(readers: &[Reader]) -> Vec<usize> {
     (0..readers.len()).filter(|number| readers[*number].woken() > 0).collect()
 }
 
+fn is_due(seats: &Seats) -> bool {
+    seats.shards.iter().any(|shard| shard.is_due.load(Ordering::Relaxed))
+}
+
 fn pass_all_on(seats: &Seats) {
-    while seats.is_due.load(Ordering::Relaxed) {
-        seats.pass_on();
+    while is_due(seats) {
+        seats.pass_on(0);
     }
 }
 
 impl Seats {
-    /// A seat has a waker if and only if all its links stand in chains: its topics' own, or `due`.
     fn assert_whole(&self) {
-        let room = self.room.lock();
-        let named = room.exact.values().chain(room.prefixes.values().flat_map(HashMap::values));
-        let lists: Vec<_> = std::iter::once(&room.all).chain(named).collect();
-        let due = room.chains.seats(room.due);
-        let waiting: Vec<_> =
-            lists.iter().flat_map(|list| room.chains.seats(list.chain)).chain(due).collect();
-        for (seat, Seat { waker, links }) in &room.seats {
-            let stands = waiting.iter().filter(|waiting| **waiting == seat).count();
-            assert_eq!(stands, if waker.is_some() { links.iter().count() } else { 0 });
+        for shard in &self.shards {
+            let room = shard.room.lock();
+            assert_eq!(room.assert_whole(), shard.readers.load(Ordering::Relaxed));
+            assert_eq!(shard.is_due.load(Ordering::Relaxed), room.is_due());
         }
-        let links: usize = room.seats.iter().map(|(_, seat)| seat.links.iter().count()).sum();
-        assert_eq!(links, lists.iter().map(|list| list.readers).sum::<usize>());
-        assert_eq!(room.chains.len(), links + lists.len() + 1, "a chain for each list, and that of the due");
-        assert_eq!(self.is_due.load(Ordering::Relaxed), room.is_due());
     }
 }
 
@@ -111,7 +105,7 @@ fn a_publish_wakes_only_whom_it_concerns() {
         let before: usize = readers.iter().map(Reader::woken).sum();
         let published = published.map(topic);
         for _ in 0..2 {
-            drop(seats.call([&published]));
+            seats.call(&[published.clone()]);
             let after: usize = readers.iter().map(Reader::woken).sum();
             assert_eq!(after - before, expected, "{published:?}, and nobody is woken twice");
         }
@@ -131,83 +125,145 @@ fn a_seat_that_is_left_leaves_nothing() {
     ];
     let readers = sets.map(|set| Reader::parked(&seats, set));
     // Some wait, and some are due.
-    readers.iter().skip(2).for_each(|reader| seats.room.lock().call(&Some(topic(&reader.seat.to_string()))));
+    seats.shards[0].room.lock().call(&Some(topic("b")));
     for reader in readers {
         let bell = Arc::downgrade(&reader.bell);
-        reader.leave(&seats);
         reader.leave(&seats);
         drop(reader);
         assert!(bell.upgrade().is_none(), "its waker is gone");
     }
-    let room = seats.room.lock();
-    assert!(room.seats.is_empty() && room.exact.is_empty() && room.prefixes.is_empty());
-    assert_eq!((room.all.readers, room.chains.len()), (0, 2));
+    assert!(seats.shards[0].room.lock().is_empty());
 }
 
 #[test]
-fn the_first_are_taken_from_both_ends_and_the_rest_follow_in_order() {
+fn the_first_are_of_every_shard_and_of_both_its_ends() {
     let seats = Seats::new();
-    let readers = readers_of_all(&seats, FIRST + 10);
-    drop(seats.call([&None]));
-    let half = FIRST / 2;
-    let mut expected: Vec<_> = (0..half).chain(half + 10..FIRST + 10).collect();
-    assert_eq!(woken(&readers), expected);
-    seats.pass_on();
-    expected.extend(half..half + FEW);
-    expected.sort_unstable();
-    assert_eq!(woken(&readers), expected);
+    let readers = readers_of_all(&seats, 4 * FIRST);
+    seats.call(&[None]);
+    assert_eq!(woken(&readers).len(), FIRST);
+    for number in 0..SHARDS {
+        let shard: Vec<_> = readers.iter().filter(|reader| reader.seat % SHARDS == number).collect();
+        let woken: Vec<_> = shard.iter().map(|reader| reader.woken()).collect();
+        let half = FIRST / SHARDS / 2;
+        let expected: Vec<_> =
+            (0..shard.len()).map(|place| usize::from(place < half || place >= shard.len() - half)).collect();
+        assert_eq!(woken, expected, "shard {number}");
+    }
     pass_all_on(&seats);
     assert!(readers.iter().all(|reader| reader.woken() == 1));
 }
 
 #[test]
+fn a_log_of_few_readers_wakes_them_all_at_once_and_has_one_shard() {
+    let seats = Seats::new();
+    let readers = readers_of_all(&seats, FIRST);
+    seats.call(&[None]);
+    assert_eq!(woken(&readers).len(), FIRST);
+    assert!(seats.shards[1..].iter().all(|shard| shard.readers.load(Ordering::Relaxed) == 0));
+}
+
+#[test]
 fn who_comes_by_passes_the_wave_on() {
     type Come = fn(&Seats, &Reader);
-    let comers: [(&str, Come); 3] = [
-        ("is polled", |seats, _| seats.pass_on()),
-        ("is dropped", |seats, reader| reader.leave(seats)),
-        ("publishes something else", |seats, _| drop(seats.call([&Some(topic("elsewhere"))]))),
+    let comers: [(&str, Come, usize); 3] = [
+        ("is polled", |seats, reader| seats.pass_on(reader.seat), FEW),
+        ("is dropped", |seats, reader| reader.leave(seats), FEW),
+        ("publishes something else", |seats, _| seats.call(&[Some(topic("elsewhere"))]), FIRST),
     ];
-    for (what, come) in comers {
+    for (what, come, expected) in comers {
         let seats = Seats::new();
-        let readers: Vec<_> = (0..FIRST + FEW).map(|_| Reader::parked(&seats, TopicSet::unnamed())).collect();
-        drop(seats.call([&None]));
-        assert_eq!(woken(&readers).len(), FIRST);
-        // One that has been woken, and need not come itself.
-        come(&seats, &readers[0]);
-        assert_eq!(woken(&readers).len(), FIRST + FEW, "who {what}");
+        let readers = readers_of_all(&seats, 10 * FIRST);
+        seats.call(&[None]);
+        let all = woken(&readers);
+        assert_eq!(all.len(), FIRST);
+        // One that has been woken, and need not come itself: the last of its shard, so that few are on their way behind it.
+        come(&seats, &readers[all[FIRST - 1]]);
+        assert_eq!(woken(&readers).len(), FIRST + expected, "who {what}");
         seats.assert_whole();
     }
+}
+
+/// Of the readers that are woken most never come; those that do are enough.
+#[test]
+fn a_wave_outlives_readers_that_do_not_come() {
+    let seats = Seats::new();
+    let readers = readers_of_all(&seats, 50 * FIRST);
+    seats.call(&[None]);
+    let mut came = vec![false; readers.len()];
+    loop {
+        let on_their_way: Vec<_> = woken(&readers).into_iter().filter(|number| !came[*number]).collect();
+        if on_their_way.is_empty() {
+            break;
+        }
+        for number in on_their_way {
+            came[number] = true;
+            if number % 3 == 0 {
+                seats.pass_on(readers[number].seat);
+            }
+        }
+    }
+    assert!(!is_due(&seats) && readers.iter().all(|reader| reader.woken() == 1));
+}
+
+/// However many come, those who are on their way do not become more and more.
+#[test]
+fn a_wave_keeps_its_width() {
+    let seats = Seats::new();
+    let readers = readers_of_all(&seats, 50 * FIRST);
+    seats.call(&[None]);
+    let (mut queue, mut is_queued) = (std::collections::VecDeque::new(), vec![false; readers.len()]);
+    loop {
+        for number in woken(&readers) {
+            if !std::mem::replace(&mut is_queued[number], true) {
+                queue.push_back(number);
+            }
+        }
+        assert!(queue.len() <= 2 * FIRST, "{}", queue.len());
+        let Some(number) = queue.pop_front() else { break };
+        seats.pass_on(readers[number].seat);
+    }
+    assert!(readers.iter().all(|reader| reader.woken() == 1));
+}
+
+#[test]
+fn who_comes_helps_another_shard_when_its_own_is_done() {
+    let seats = Seats::new();
+    let readers = readers_of_all(&seats, 4 * FIRST);
+    seats.call(&[None]);
+    let seat = readers[0].seat;
+    (0..4 * FIRST).for_each(|_| seats.pass_on(seat));
+    assert!(!is_due(&seats));
 }
 
 #[test]
 fn who_is_due_and_parks_again_has_read_and_is_not_woken() {
     let seats = Seats::new();
-    let readers = readers_of_all(&seats, FIRST + 10 * FEW);
-    drop(seats.call([&None]));
-    let comer = &readers[FIRST / 2 + 5 * FEW];
+    let readers = readers_of_all(&seats, 4 * FIRST);
+    seats.call(&[None]);
+    let comer = &readers[FIRST / 2];
     assert_eq!(comer.woken(), 0);
     comer.park(&seats);
     pass_all_on(&seats);
     assert_eq!(comer.woken(), 0);
     assert!(readers.iter().filter(|reader| reader.seat != comer.seat).all(|reader| reader.woken() == 1));
-    drop(seats.call([&None]));
+    seats.call(&[None]);
     assert_eq!(comer.woken(), 1);
 }
 
 #[test]
 fn a_reader_that_comes_in_another_task_is_woken_there_alone() {
     let seats = Seats::new();
-    let readers = readers_of_all(&seats, FIRST + 10);
-    let (waits, due) = (&readers[0], &readers[FIRST / 2 + 5]);
+    let readers = readers_of_all(&seats, 4 * FIRST);
+    let (waits, due) = (&readers[0], &readers[FIRST / 2]);
     let other = Arc::new(Bell::default());
     let park = |reader: &Reader| {
         assert!(seats.park(reader.seat, &mut Some(other.clone().into()), || false));
     };
     park(waits);
-    drop(seats.call([&None]));
+    seats.call(&[None]);
+    assert_eq!(due.woken(), 0);
     park(due);
-    drop(seats.call([&None]));
+    seats.call(&[None]);
     pass_all_on(&seats);
     assert_eq!((waits.woken(), due.woken(), other.0.load(Ordering::Relaxed)), (0, 0, 2));
 }
@@ -217,9 +273,9 @@ fn a_close_in_the_middle_of_a_wave_wakes_everybody_once() {
     let seats = Seats::new();
     let concerned = readers_of_all(&seats, 3 * FIRST);
     let others: Vec<_> = (0..FIRST).map(|_| Reader::parked(&seats, TopicSet::one(topic("quiet")))).collect();
-    drop(seats.call([&None]));
+    seats.call(&[None]);
     assert_eq!((woken(&concerned).len(), woken(&others).len()), (FIRST, 0));
-    drop(seats.call_all());
+    seats.call_all();
     pass_all_on(&seats);
     assert!(concerned.iter().chain(&others).all(|reader| reader.woken() == 1));
     seats.assert_whole();
@@ -232,7 +288,7 @@ enum Op {
     Leave(usize),
     Call(usize),
     CallAll,
-    PassOn,
+    PassOn(usize),
 }
 
 fn sets() -> [TopicSet; 6] {
@@ -255,7 +311,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => (0..100_usize).prop_map(Op::Leave),
         2 => (0..TOPICS.len()).prop_map(Op::Call),
         1 => Just(Op::CallAll),
-        2 => Just(Op::PassOn),
+        2 => (0..100_usize).prop_map(Op::PassOn),
     ];
     proptest::collection::vec(op, 1..600)
 }
@@ -288,15 +344,15 @@ proptest! {
                             (*expected, *waits) = (*expected + 1, false);
                         }
                     }
-                    drop(seats.call([&topic]));
+                    seats.call(&[topic]);
                 }
                 Op::CallAll => {
                     for (_, expected, waits) in &mut readers {
                         *expected += usize::from(std::mem::take(waits));
                     }
-                    drop(seats.call_all());
+                    seats.call_all();
                 }
-                Op::PassOn => seats.pass_on(),
+                Op::PassOn(seat) => seats.pass_on(seat),
             }
             seats.assert_whole();
             prop_assert!(readers.iter().all(|(reader, expected, _)| reader.woken() <= *expected));
@@ -309,6 +365,6 @@ proptest! {
             reader.leave(&seats);
         }
         seats.assert_whole();
-        prop_assert!(seats.room.lock().exact.is_empty());
+        prop_assert!(seats.shards.iter().all(|shard| shard.room.lock().is_empty()));
     }
 }

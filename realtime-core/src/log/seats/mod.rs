@@ -1,0 +1,186 @@
+//! Who waits, for which topics, and who is woken by whom.
+//!
+//! A reader takes a seat at its first poll and keeps it until it is dropped. Seats that wait stand in a chain for each of
+//! their topics: a publish moves the chains that it concerns to the end of the chain `due`, in as many steps for one
+//! reader as for 100,000, and finds nobody who does not wait.
+//!
+//! ```text
+//!             park                     publish, close                    the next comer's turn
+//! (no chain) ──────► chain of a topic ────────────────► due ─────────────────────────────────────► woken (no chain)
+//!                         ▲                              │ parks again: it has read all there is
+//!                         └──────────────────────────────┘
+//! ```
+//!
+//! **Who is due is woken in turns.** The publisher wakes the first [`FIRST`]; each feed of the log that is polled or
+//! dropped wakes the next one, or the next [`FEW`] where few have been woken since itself was, and so does every later
+//! publish the next `FIRST`. So a wake-up that was begun is either done or stands in `due`, where the next comer finds it, whoever
+//! that is: nothing is lost with a reader that is woken and never polled, or is dropped before.
+//!
+//! **What bounds the delay** is the next poll or drop of any feed of the log, or the next publish. A reader that is woken
+//! and does not come takes one wake-up, once, for it waits again only when it has been polled; and as long as one in
+//! [`FEW`] comes, the wave goes on at its width. The first are taken from both ends of each shard, those that waited
+//! longest and those that parked last, so that readers that fell silent together do not fill them.
+//!
+//! Seats are spread over shards, so that threads that hand a wave on seldom meet at a lock. Who comes looks after its own
+//! shard, and after the others when nobody is due in there.
+//!
+//! No waker is cloned, woken or dropped under a lock: it may run anybody's code.
+
+mod chain;
+mod room;
+
+use std::task::Waker;
+
+use self::room::Room;
+use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::topic::{Topic, TopicSet};
+
+/// Readers that a publish wakes itself: some 10 us of its thread's time, and enough that one who comes is among them. A
+/// log with no more readers has no need of a second shard.
+#[cfg(not(realtime_loom))]
+const FIRST: usize = 64;
+/// A model has few readers, and is to see them hand the wave on.
+#[cfg(realtime_loom)]
+const FIRST: usize = 2;
+
+/// Readers that one who comes wakes at most.
+const FEW: usize = 4;
+
+/// Readers that are on their way in one shard, so that who is woken is soon polled and still in the processor's cache: while
+/// fewer have been woken behind one who comes, it wakes [`FEW`].
+const WIDTH: usize = FIRST / SHARDS;
+
+/// More than the threads that most hosts read with; each costs a publish a lock.
+#[cfg(not(realtime_loom))]
+const SHARDS: usize = 8;
+#[cfg(realtime_loom)]
+const SHARDS: usize = 2;
+
+const _: () = assert!(FIRST >= SHARDS, "a publish wakes somebody of every shard");
+
+/// The seats of a log, under locks of their own: one is taken under the log's or alone, never the other way round.
+///
+/// A seat's number tells its shard: they take turns.
+pub(crate) struct Seats {
+    shards: [Shard; SHARDS],
+}
+
+/// A shard stands in cache lines of its own.
+#[repr(align(128))]
+struct Shard {
+    room: Mutex<Room>,
+    /// Whether somebody is due: looked at without the lock.
+    is_due: AtomicBool,
+    /// Seats that are taken: looked at without the lock.
+    readers: AtomicUsize,
+}
+
+impl Seats {
+    pub(crate) fn new() -> Self {
+        Self { shards: std::array::from_fn(|_| Shard::new()) }
+    }
+
+    /// Seats a reader of these topics. Under the log's lock, so that the next publish knows of it.
+    pub(crate) fn take(&self, set: &TopicSet) -> usize {
+        let readers = |number: &usize| self.shards[*number].readers.load(Ordering::Relaxed);
+        let emptiest = (0..SHARDS).min_by_key(readers).unwrap_or_default();
+        let number = if readers(&0) < FIRST { 0 } else { emptiest };
+        let shard = &self.shards[number];
+        shard.readers.fetch_add(1, Ordering::Relaxed);
+        shard.room.lock().take(set) * SHARDS + number
+    }
+
+    /// Frees the seat of a reader of these topics, and passes on what it was woken for.
+    pub(crate) fn leave(&self, seat: usize, set: &TopicSet) {
+        let shard = &self.shards[seat % SHARDS];
+        shard.readers.fetch_sub(1, Ordering::Relaxed);
+        let former = shard.room.lock().leave(seat / SHARDS, set);
+        drop(former);
+        self.pass_on(seat);
+    }
+
+    /// Parks a reader in its seat unless there is news, which is looked for under the lock: a publish moves the head
+    /// before it comes here, so that it finds the reader, or the reader finds what it published. Whether it is parked:
+    /// then its waker was taken, and left is the one whose place it took, to be dropped outside of any lock.
+    pub(crate) fn park(&self, seat: usize, waker: &mut Option<Waker>, is_news: impl FnOnce() -> bool) -> bool {
+        let shard = &self.shards[seat % SHARDS];
+        let mut room = shard.room.lock();
+        if is_news() {
+            return false;
+        }
+        room.park(seat / SHARDS, waker);
+        shard.tell(&room);
+        true
+    }
+
+    /// Wakes everybody who waits for one of these topics.
+    pub(crate) fn call(&self, topics: &[Option<Topic>]) {
+        self.begin(|room| topics.iter().for_each(|topic| room.call(topic)));
+    }
+
+    /// Wakes everybody who waits.
+    pub(crate) fn call_all(&self) {
+        self.begin(Room::call_all);
+    }
+
+    fn begin(&self, call: impl Fn(&mut Room)) {
+        let is_taken = self.shards.each_ref().map(|shard| shard.readers.load(Ordering::Relaxed) > 0);
+        let each = FIRST / is_taken.iter().filter(|taken| **taken).count().max(1);
+        let mut woken = [const { None }; FIRST];
+        let mut places = woken.chunks_mut(each);
+        for (shard, _) in self.shards.iter().zip(is_taken).filter(|(_, is_taken)| *is_taken) {
+            let mut room = shard.room.lock();
+            call(&mut room);
+            room.take_from_both_ends(places.next().unwrap_or_default());
+            shard.tell(&room);
+        }
+        wake(woken);
+    }
+
+    /// Wakes the next of those who are due, in the name of the reader of a seat: of its own shard if there are any.
+    pub(crate) fn pass_on(&self, seat: usize) {
+        for number in seat..seat + SHARDS {
+            let shard = &self.shards[number % SHARDS];
+            if shard.is_due.load(Ordering::Acquire) {
+                let mut woken = [const { None }; FEW];
+                let mut room = shard.room.lock();
+                let is_wide = number == seat && room.woken_since(seat / SHARDS) >= WIDTH;
+                room.take_first(&mut woken[..if is_wide { 1 } else { FEW }]);
+                shard.tell(&room);
+                drop(room);
+                return wake(woken);
+            }
+        }
+    }
+
+    /// Readers whose set holds the topic, waiting or not.
+    pub(crate) fn readers(&self, topic: &Option<Topic>) -> usize {
+        self.shards.iter().map(|shard| shard.room.lock().readers(topic)).sum()
+    }
+
+    /// Whether somebody reads this very topic by name.
+    pub(crate) fn is_named(&self, topic: &Option<Topic>) -> bool {
+        self.shards.iter().any(|shard| shard.room.lock().is_named(topic))
+    }
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self { room: Mutex::new(Room::new()), is_due: AtomicBool::new(false), readers: AtomicUsize::new(0) }
+    }
+
+    /// Writes down for those without the lock whether somebody is due; not what stands there already, for they share it.
+    fn tell(&self, room: &Room) {
+        if self.is_due.load(Ordering::Relaxed) != room.is_due() {
+            self.is_due.store(room.is_due(), Ordering::Release);
+        }
+    }
+}
+
+fn wake<const N: usize>(woken: [Option<Waker>; N]) {
+    woken.into_iter().flatten().for_each(Waker::wake);
+}
+
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+mod tests;
