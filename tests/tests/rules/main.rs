@@ -6,6 +6,7 @@
 mod attacks;
 mod bad_input;
 mod cors;
+mod cpu;
 mod cursor_fuzz;
 mod fuzz;
 mod gate;
