@@ -26,6 +26,7 @@ mod races;
 mod raw;
 mod session;
 mod signed;
+mod size;
 mod sse;
 mod sse_payloads;
 mod traps;
