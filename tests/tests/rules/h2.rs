@@ -19,7 +19,7 @@ use realtime_tests::dial::Conn;
 use realtime_tests::fault::{Faulty, Plan, Way};
 use realtime_tests::rules::{case_async, twin_async};
 use realtime_tower::{Config, Handle, Origins};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -273,7 +273,7 @@ impl Served {
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Type, stream and payload of every frame that came within `wait`.
-pub(crate) async fn frames(io: &mut Conn, wait: Duration) -> Vec<(u8, u32, Vec<u8>)> {
+pub(crate) async fn frames(io: &mut (impl AsyncRead + Unpin), wait: Duration) -> Vec<(u8, u32, Vec<u8>)> {
     let mut bytes = Vec::new();
     let _ = timeout(wait, async { while io.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {} }).await;
     let mut frames = Vec::new();
@@ -288,7 +288,7 @@ pub(crate) async fn frames(io: &mut Conn, wait: Duration) -> Vec<(u8, u32, Vec<u
 }
 
 /// HEADERS that end their block, every field spelt out.
-pub(crate) fn headers(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn headers(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -297,7 +297,8 @@ pub(crate) fn headers(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
             block.extend_from_slice(text.as_bytes());
         }
     }
-    let mut frame = vec![0, (block.len() >> 8) as u8, block.len() as u8, 1, 4, 0, 0, 0, stream];
+    let mut frame = vec![0, (block.len() >> 8) as u8, block.len() as u8, 1, 4];
+    frame.extend(stream.to_be_bytes());
     frame.extend(block);
     frame
 }
