@@ -21,7 +21,7 @@ import { request } from './request.js';
 
 /**
  * How an attempt ends, where it does not fail: for good, or to come back.
- * @typedef {{ over?: boolean, retryMs?: number }} Ending
+ * @typedef {{ closed?: boolean, retryMs?: number }} Ending
  */
 
 /** Heartbeats without a byte after which a connection is dead. */

@@ -1,6 +1,6 @@
 // Polling and long-polling: a page of events a request. Pages are told as the same controls that streams have.
 
-import { sleep } from './backoff.js';
+import { retryAfter, sleep } from './backoff.js';
 import { foreign } from './errors.js';
 import { parse } from './link.js';
 import { isReserved } from './options.js';
@@ -36,7 +36,9 @@ export async function poll(link) {
       if (!Array.isArray(page.events) || !page.next) return foreign('a page', JSON.stringify(page));
     } else if (status !== 204 && status !== 304) return refusal(response);
     tell(link, page);
-    if (page.closed) return { over: true };
+    // With a time to come back at: sent away in the middle of its wait, by a drain. The page is its own ending.
+    page.retryMs = retryAfter(headers);
+    if (page.closed || page.retryMs) return page;
 
     const isNews = link.told !== told;
     if (!isLong) {
@@ -45,7 +47,7 @@ export async function poll(link) {
       link.alive(ms);
       await sleep(ms, signal);
     }
-    // Sent away before its time: a drain, or something that does not wait and moves the place alone.
+    // Sent away before its time: something that does not wait and moves the place alone.
     else if (!isNews && wait && Date.now() - asked < TOO_SOON_MS) break;
   }
   return {};

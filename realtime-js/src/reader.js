@@ -150,7 +150,7 @@ export function reader(settings, emit, isFull) {
         self.transport = order[(order.indexOf(transport) + 1) % order.length];
         return;
       }
-    } else if (/** @type {Ending} */ (ending).over) {
+    } else if (/** @type {Ending} */ (ending).closed) {
       self.close();
       return tell('end');
     }
@@ -219,7 +219,7 @@ export function reader(settings, emit, isFull) {
       tell('live');
     } else if (event === '$end') {
       const { reason, retry } = data;
-      const ending = retry === false ? { over: true } : { retryMs: asked(Number(retry) || 0) };
+      const ending = retry === false ? { closed: true } : { retryMs: asked(Number(retry) || 0) };
       link.end = reason === 'expired' ? new RealtimeError('unauthorized', reason) : ending;
     }
   }

@@ -18,7 +18,7 @@ const TYPE = 'text/event-stream';
 export async function sse(link, retry) {
   const response = await link.request({ Accept: `${TYPE};data=envelope` });
   const { status, headers, body } = response;
-  if (status === 204) return { over: true };
+  if (status === 204) return { closed: true };
   if (status !== 200) return refusal(response);
   const type = headers.get('Content-Type');
   if (!type?.startsWith(TYPE) || !body) return foreign(TYPE, type);

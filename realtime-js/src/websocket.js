@@ -57,7 +57,7 @@ export async function websocket(link) {
     };
     socket.onclose = (/** @type {{ code: number }} */ { code }) => {
       lose();
-      end(code === 1000 ? { over: true } : new RealtimeError(kind(code), `closed with ${code}`, code));
+      end(code === 1000 ? { closed: true } : new RealtimeError(kind(code), `closed with ${code}`, code));
     };
     // Behind an error there is always a close.
     socket.onerror = () => {};

@@ -735,6 +735,19 @@ describe('polls', () => {
     expect([numbers(), said.includes('error: silent')]).toEqual([[1], false]);
   });
 
+  test('a long-poll that is sent away in its wait comes back when it was told', async () => {
+    const { fetch, requests } = net((_, n) => {
+      if (n !== 2) return n > 3 ? never() : status(204, { 'Stream-Next-Offset': id(7) });
+      const drained = status(204, { 'Stream-Next-Offset': id(7), 'Retry-After': '13' });
+      return new Promise((done) => setTimeout(() => done(drained), 10_000));
+    });
+    const { said } = reader({ transports: ['long-poll'], fetch });
+    await pass(22_900);
+    expect([requests.length, said.at(-1)]).toEqual([2, 'waiting long-poll']);
+    await pass(200);
+    expect(requests[2].url.searchParams.get('offset')).toBe(id(7));
+  });
+
   test('long-polls that are sent away at once are no tight loop', async () => {
     const { fetch, requests } = net(() => status(204, { 'Stream-Next-Offset': id(7) }));
     reader({ transports: ['long-poll'], fetch });

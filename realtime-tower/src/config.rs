@@ -1,5 +1,6 @@
 //! The knobs and bounds of a mount that concern every transport. Each room has its own beside it.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use realtime_core::Start;
@@ -46,6 +47,11 @@ pub struct Config {
     pub source_wait: Duration,
     /// When a client that was sent away comes back, before jitter. Default 2 s.
     pub retry: Duration,
+    /// How many readers of a drained mount may come back in a second: what they are told is spread over as long as that takes,
+    /// up to 30 s more than [`retry`](Self::retry). A process that takes their place has a TLS handshake, a request and a source
+    /// for each of them. Default 500, which two cores bear beside their work: 10,000 come back over 20 s, and fewer than 500
+    /// as if they had been one.
+    pub returns_per_second: NonZeroU32,
     /// Bytes of one message or body that a client may send. Default 64 KiB.
     pub message_bytes_max: usize,
     /// How long the body of a POST may take to arrive, in all. Default 10 s.
@@ -70,6 +76,7 @@ impl Default for Config {
             readers_per_principal_max: None,
             source_wait: Duration::from_secs(2),
             retry: Duration::from_secs(2),
+            returns_per_second: NonZeroU32::new(500).unwrap_or(NonZeroU32::MIN),
             message_bytes_max: 64 * 1024,
             body_wait: Duration::from_secs(10),
             once: OnceConfig::default(),

@@ -211,7 +211,7 @@ impl<F: Feed> Downlink<F> {
             EndReason::Closed | EndReason::Expired => None,
             _ => {
                 let hint = error.and_then(SourceError::retry_after);
-                Some(jittered(hint.unwrap_or(self.permit.config().retry)))
+                Some(jittered(hint.unwrap_or_else(|| self.permit.retry())))
             }
         };
         Message::End(End { reason, cursor: self.place, retry, failure: error.map(SourceError::kind) })

@@ -230,7 +230,7 @@ impl<T: Transports> Endpoint<T> {
                 let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
                 Ok(Admitted { kind: Box::new(kind), extensions, claim, session, principal: None })
             }
-            Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.config.retry)),
+            Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.retry())),
         }
     }
 
@@ -302,7 +302,7 @@ impl<T: Transports> Endpoint<T> {
                 }
                 match principal.map_or(Ok(()), |principal| permit.count_principal(principal)) {
                     Err(away) => {
-                        Step::Done(self.transports.away(transport, &ask, away, self.mount.config.retry))
+                        Step::Done(self.transports.away(transport, &ask, away, self.mount.retry()))
                     }
                     Ok(()) => {
                         let feed = Box::pin(source.subscribe(start));
@@ -339,7 +339,7 @@ impl<T: Transports> Endpoint<T> {
             None if self.transports.is_stream(transport) => {}
             None => {
                 observe::failed(&visit.permit, None);
-                return self.transports.away(transport, &visit.ask, Away::Source, self.mount.config.retry);
+                return self.transports.away(transport, &visit.ask, Away::Source, self.mount.retry());
             }
         }
         let Answer { response, task } = self.transports.answer(transport, visit).await;
@@ -357,7 +357,7 @@ impl<T: Transports> Endpoint<T> {
             );
         }
         observe::failed(permit, Some(error));
-        let retry = error.retry_after().unwrap_or(self.mount.config.retry);
+        let retry = error.retry_after().unwrap_or_else(|| self.mount.retry());
         self.transports.away(transport, ask, Away::Source, retry)
     }
 

@@ -1,9 +1,10 @@
 //! What a mount knows of its readers: how many there are, and how to tell each of them to go.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::request::Parts;
 use slab::Slab;
@@ -17,6 +18,7 @@ use crate::seat::{Leave, Seat};
 use crate::session::{Session, Term};
 use crate::signed::CursorForm;
 use crate::stats::{Counters, Stats, add};
+use crate::timer;
 use crate::write_deadline::Stalled;
 
 /// The shared state of one mount.
@@ -28,6 +30,8 @@ pub(crate) struct Mount {
     counters: Box<[Counters]>,
     seats: Mutex<Slab<Arc<Seat>>>,
     draining: AtomicBool,
+    /// Readers that a drain sends away, who will all come back to one door.
+    herd: AtomicUsize,
     addresses: Arc<Quota<IpAddr>>,
     principals: Arc<Quota<Principal>>,
     /// That the host names no peers was said.
@@ -74,6 +78,7 @@ impl Mount {
             counters,
             seats: Mutex::default(),
             draining: AtomicBool::new(false),
+            herd: AtomicUsize::new(0),
             gone: Notify::new(),
         })
     }
@@ -122,10 +127,18 @@ impl Mount {
         self.seats().len()
     }
 
+    /// When who is sent away comes back, before jitter: while the mount drains, somewhere in the time that all of them need.
+    pub(crate) fn retry(&self) -> Duration {
+        let herd = self.herd.load(Ordering::Relaxed) as u64;
+        let seconds = herd / u64::from(self.config.returns_per_second.get());
+        timer::spread(self.config.retry, Duration::from_secs(seconds))
+    }
+
     /// Lets nobody in any more, and returns who is there.
     pub(crate) fn close(&self) -> Vec<Told> {
         let seats = self.seats();
         self.draining.store(true, Ordering::Relaxed);
+        self.herd.fetch_max(seats.len(), Ordering::Relaxed);
         seats.iter().map(|(_, seat)| Told(seat.clone())).collect()
     }
 
@@ -266,6 +279,11 @@ impl Permit {
         self.stalled.as_ref().is_some_and(Stalled::is_set)
     }
 
+    /// When its client comes back if it is sent away now, before jitter; see [`Mount::retry`].
+    pub(crate) fn retry(&self) -> Duration {
+        self.mount.retry()
+    }
+
     pub(crate) fn config(&self) -> &Config {
         &self.mount.config
     }
@@ -323,5 +341,24 @@ mod tests {
         mount.close().into_iter().for_each(Told::tell);
         assert!(permit.poll_told(&mut cx).is_ready());
         assert_eq!(mount.admit(0).err(), Some(Away::Draining));
+    }
+
+    #[test]
+    fn a_drained_crowd_is_told_to_come_back_over_as_long_as_it_needs() {
+        let few = std::num::NonZeroU32::new(10).unwrap();
+        let config = Config { returns_per_second: few, ..Config::default() };
+        let (retry, second) = (config.retry, Duration::from_secs(1));
+        let furthest = |readers: usize, is_drained: bool| {
+            let mount = Mount::new(config.clone(), &["a"]);
+            let _permits: Vec<_> = (0..readers).map(|_| mount.admit(0).unwrap()).collect();
+            if is_drained {
+                mount.close();
+                mount.close(); // whoever calls it again sends nobody else away
+            }
+            (0..1_000).map(|_| mount.retry()).max().unwrap()
+        };
+        assert_eq!([furthest(200, false), furthest(9, true)], [retry; 2]);
+        assert!((retry + second * 19..=retry + second * 20).contains(&furthest(200, true)));
+        assert!((retry + second * 28..=retry + second * 30).contains(&furthest(2_000, true)));
     }
 }

@@ -192,6 +192,14 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
     pause.min(AWAY_MAX).mul_f64(1.0 + fastrand::f64() / 4.0)
 }
 
+/// The widest time that returns are spread over: who waits longer for a new server takes it for dead.
+const SPREAD_MAX: Duration = Duration::from_secs(30);
+
+/// The pause and anything up to as much as `over` more, for a crowd that comes back to one door.
+pub(crate) fn spread(pause: Duration, over: Duration) -> Duration {
+    pause.saturating_add(over.min(SPREAD_MAX).mul_f64(fastrand::f64()))
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
@@ -274,6 +282,18 @@ mod tests {
             let pause = jittered(Duration::from_millis(1_000)).as_millis();
             assert!((1_000..=1_250).contains(&pause), "{pause}");
         }
+    }
+
+    #[test]
+    fn a_spread_fills_the_whole_time_it_is_given() {
+        let (pause, over) = (Duration::from_secs(2), Duration::from_secs(20));
+        let mut seconds = [0; 22];
+        (0..10_000).for_each(|_| seconds[spread(pause, over).as_secs() as usize] += 1);
+        assert_eq!(seconds[..2], [0, 0]);
+        // Five hundred in the mean; a draw is some twenty off.
+        assert!(seconds[2..].iter().all(|back| (300..700).contains(back)), "{seconds:?}");
+        assert!(spread(pause, Duration::MAX) <= pause + SPREAD_MAX);
+        assert_eq!(spread(Duration::MAX, over), Duration::MAX);
     }
 
     #[tokio::test(start_paused = true)]

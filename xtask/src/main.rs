@@ -10,6 +10,7 @@
 //!                    +-- programs  what these need from crates.io
 //!      ---- bench        what a delivery costs, beside axum's own
 //!      ---- autobahn     the Autobahn test suite, its results kept by `results`
+//!      ---- semver       what has changed for who uses the crates, since a revision
 //!      ---- stress       real processes, real sockets, faults between: nothing lost, leaked or fallen over
 //! ```
 //!
@@ -27,6 +28,7 @@ mod place;
 mod programs;
 mod results;
 mod rules;
+mod semver;
 mod stage;
 mod stress;
 mod supply;
@@ -49,6 +51,8 @@ usage: cargo xtask <command>
   autobahn [--record]
           the Autobahn test suite against our WebSocket, over HTTP/1.1 and HTTP/2: needs a
           Python 2.7; --record keeps the result in tests/RESULTS.md
+  semver REV
+          what has changed for who uses the crates since a tag, a branch or a commit
   stress  what holds when much goes wrong at once (--help tells more)";
 
 fn main() -> ExitCode {
@@ -82,6 +86,7 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
                 Some("autobahn") => return Ok(Some(autobahn::run)),
                 Some("stress") => return Ok(Some(stress::run)),
                 Some("fuzz") => return Ok(Some(fuzz::run)),
+                Some("semver") => return Ok(Some(semver::run)),
                 _ => return Err(format!("there is no command {name:?}").into()),
             },
             other => return Err(other.unexpected().into()),

@@ -15,6 +15,8 @@ pub(crate) struct Program {
 
 /// Licences, sources and versions of dependencies.
 pub(crate) const DENY: Program = Program { name: "cargo-deny", version: "0.20.2" };
+/// What has changed for who uses a crate.
+pub(crate) const SEMVER: Program = Program { name: "cargo-semver-checks", version: "0.51.0" };
 /// Builds fuzz targets.
 pub(crate) const FUZZ: Program = Program { name: "cargo-fuzz", version: "0.13.2" };
 

@@ -100,6 +100,10 @@ impl Room for LongPollTransport {
         if let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.as_secs())) {
             head.insert(APPLIED, applied);
         }
+        // Sent away in the middle of its wait: else it would be back before the others, and find nobody.
+        if permit.is_told() && !permit.is_expired() {
+            head.insert(header::RETRY_AFTER, reject::seconds(permit.retry()));
+        }
         response.into()
     }
 }

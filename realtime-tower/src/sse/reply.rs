@@ -21,7 +21,7 @@ use crate::observe;
 use crate::page;
 use crate::signed::CursorForm;
 use crate::stats::add;
-use crate::timer::jittered;
+use crate::timer::{jittered, spread};
 use crate::transport::{Answer, Room, Visit};
 use crate::uplink::Uplink;
 
@@ -107,7 +107,9 @@ impl Room for SseTransport {
             let next = visit.permit.cursors().text(opened.cursor);
             headers::place(response.headers_mut(), next, Tail::default());
         }
-        let retry = jittered(visit.permit.config().retry);
+        // What stands in case nobody can say more, as in a crash: as wide as others draw their first wait then.
+        let retry = visit.permit.config().retry;
+        let retry = jittered(spread(retry, retry));
         let config = SseConfig { data: data(&visit.ask, &self.0), ..self.0 };
         let (downlink, _) = visit.downlink(self.0.heartbeat);
         let body = SseBody { downlink, config, ready: Ready::Piece(codec::preamble(retry)) };

@@ -15,9 +15,10 @@ use super::Way;
 use super::tally::{Counters, Told};
 use crate::site::TOPIC;
 
-/// How it comes back where nobody told it when: anything up to this, which doubles with each try. As realtime-js does.
-const BACKOFF: Duration = Duration::from_secs(2);
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
+/// How it comes back where nobody told it when: anything up to this, which doubles with each try. As `docs/wire.md` has it, and
+/// realtime-js does.
+const BACKOFF: Duration = Duration::from_secs(5);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
 /// What all readers of a crowd share.
 #[derive(Clone, Debug)]
@@ -120,6 +121,9 @@ impl Reader {
             self.checker.see(&seen);
             self.stood_at = reader.place().cursor().map(str::to_owned);
             self.take(&seen);
+            if self.retry.is_some() && matches!(seen, Seen::Status { .. }) {
+                return Left::Over; // a long-poll that was sent away
+            }
         }
     }
 
@@ -139,8 +143,7 @@ impl Reader {
                 self.shared.counters.closed_with_place.fetch_add(1, Relaxed);
             }
             Seen::Refused { status, headers, .. } => {
-                let seconds = headers.get("retry-after").and_then(|after| after.to_str().ok()?.parse().ok());
-                self.retry = seconds.map(Duration::from_secs);
+                self.retry = retry_after(headers);
                 if status.as_u16() == 503 {
                     self.told(Told::Status);
                 }
@@ -151,7 +154,8 @@ impl Reader {
             if matches!(seen, Seen::Status { .. }) {
                 self.told(Told::Answer);
             }
-            (self.tries, self.retry) = (0, None);
+            let after = if let Seen::Status { headers, .. } = seen { retry_after(headers) } else { None };
+            (self.tries, self.retry) = (0, after);
             self.set_live(true);
             if std::mem::take(&mut self.has_gone) {
                 self.shared.counters.back.fetch_add(1, Relaxed);
@@ -191,6 +195,10 @@ impl Reader {
         self.tries += 1;
         self.retry.unwrap_or_else(|| most.mul_f64(self.rng.f64()))
     }
+}
+
+fn retry_after(headers: &http::HeaderMap) -> Option<Duration> {
+    headers.get("retry-after")?.to_str().ok()?.parse().ok().map(Duration::from_secs)
 }
 
 /// How long an event was on the way, if it says when it was published.

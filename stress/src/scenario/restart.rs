@@ -21,6 +21,10 @@ const BYTES: usize = 64;
 const JOIN_WAIT: Duration = Duration::from_secs(180);
 /// How long they may take to be back (G-18).
 pub(super) const BACK_WAIT: Duration = Duration::from_secs(60);
+/// What the busiest second may have, in means.
+const PEAK_MEANS_MAX: f64 = 2.0;
+/// The seconds over which the mean is taken of a crowd that was told when to come back.
+pub(super) const TOLD_SECONDS: u64 = 30;
 
 /// A site, and who reads it.
 pub(super) struct World {
@@ -100,17 +104,36 @@ impl Back {
         self.judged.iter().map(|judged| judged.disconnects).sum()
     }
 
-    /// Connections accepted in the busiest second, and in the mean of the seconds in which they came back: those up to when
-    /// nineteen of twenty were there, for a few that tried too early come late.
-    pub(super) fn accepts(&self) -> (u64, f64) {
+    /// Connections accepted in the busiest second, and in the mean of so many.
+    pub(super) fn busiest(&self, seconds: u64) -> (u64, f64) {
         let accepts = &self.figures.accepts;
-        let (all, mut sum, mut seconds) = (accepts.iter().sum::<u64>(), 0, 0_u32);
-        for each in accepts {
-            (sum, seconds) = (sum + each, seconds + 1);
-            if sum * 20 >= all * 19 {
-                break;
-            }
+        let peak = accepts.iter().copied().max().unwrap_or(0);
+        (peak, accepts.iter().sum::<u64>() as f64 / seconds.max(1) as f64)
+    }
+
+    /// The same.
+    ///
+    /// # Errors
+    /// The busiest had more than twice the mean.
+    pub(super) fn busiest_in_bounds(&self, seconds: u64) -> Outcome<(u64, f64)> {
+        let (peak, mean) = self.busiest(seconds);
+        if peak as f64 > PEAK_MEANS_MAX * mean {
+            let accepts = &self.figures.accepts;
+            return Err(
+                format!("{peak} were accepted in one second, and {mean:.0} in the mean: {accepts:?}").into()
+            );
         }
-        (accepts.iter().copied().max().unwrap_or(0), sum as f64 / f64::from(seconds.max(1)))
+        Ok((peak, mean))
+    }
+
+    /// The seconds up to when nineteen of twenty were there: a few that tried too early come late.
+    pub(super) fn seconds(&self) -> u64 {
+        let (accepts, mut sum) = (&self.figures.accepts, 0);
+        let all = accepts.iter().sum::<u64>();
+        let is_most = |each: &u64| {
+            sum += each;
+            sum * 20 >= all * 19
+        };
+        accepts.iter().position(is_most).map_or(1, |last| last as u64 + 1)
     }
 }

@@ -37,7 +37,9 @@ const STREAMS: usize = 8;
 /// An answer that takes longer never ends.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const EACH: usize = ANSWERS / (CONNECTIONS_H1 + CONNECTIONS_H2 * STREAMS);
+/// Rounded up: what is left over on each of them is a thousand answers over all seeds, and the figure is a floor.
+const EACH: usize = ANSWERS.div_ceil(AT_ONCE);
+const AT_ONCE: usize = CONNECTIONS_H1 + CONNECTIONS_H2 * STREAMS;
 
 fn run(run: &Run) -> Result<Figures, Failure> {
     let runtime = run::runtime().map_err(|error| Failure::of(run.seed(), error))?;
@@ -160,4 +162,14 @@ async fn answer(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_run_has_three_million_answers() {
+        assert!(SCENARIO.seeds_full as usize * EACH * AT_ONCE >= 3_000_000);
+    }
 }

@@ -37,6 +37,8 @@ async fn every_reader_is_told_its_place_within_the_deadline_and_not_all_at_once(
                 let seen = reader.next().await.expect("it is told");
                 let last = match &seen {
                     Seen::Status { headers, .. } if transport == Transport::LongPoll => {
+                        // The same, in whole seconds.
+                        assert!(headers["retry-after"] == "3", "{headers:?}");
                         headers["stream-next-offset"].to_str().ok().map(str::to_owned)
                     }
                     Seen::End { reason, retry_ms, cursor } if transport == Transport::Sse => {

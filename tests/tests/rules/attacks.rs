@@ -275,11 +275,11 @@ async fn much_in_little_is_refused_at_little_cost() {
 }
 
 /// RST_STREAM(CANCEL).
-fn reset(stream: u8) -> Vec<u8> {
-    vec![0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, 8]
+fn reset(stream: u32) -> Vec<u8> {
+    [&[0, 0, 4, 3, 0], &stream.to_be_bytes()[..], &[0, 0, 0, 8]].concat()
 }
 
-fn get(stream: u8, field: (&str, &str)) -> Vec<u8> {
+fn get(stream: u32, field: (&str, &str)) -> Vec<u8> {
     let pseudo =
         [(":method", "GET"), (":scheme", "http"), (":path", "/events?offset=now"), (":authority", "a")];
     headers(stream, &[&pseudo[..], &[field]].concat())
@@ -289,6 +289,11 @@ fn get(stream: u8, field: (&str, &str)) -> Vec<u8> {
         .map(|(at, byte)| if at == 4 { byte | 1 } else { byte })
         .collect()
 }
+
+/// Requests that are reset at once, on one connection; and such as wait first, so many at a time.
+const RESETS: u32 = 100_000;
+const WAITING: u32 = 10_000;
+const WAVE: u32 = 50;
 
 #[tokio::test(start_paused = true)]
 async fn streams_that_are_reset_leave_no_reader() {
@@ -303,12 +308,14 @@ async fn streams_that_are_reset_leave_no_reader() {
                 let mut io = served.knock();
                 io.write_all(PREFACE).await.expect("open");
                 let mut flood = Vec::new();
-                for stream in (1..200_u8).step_by(2) {
-                    flood.extend(get(stream, field));
-                    flood.extend(reset(stream));
+                for nth in 0..RESETS {
+                    flood.extend(get(nth * 2 + 1, field));
+                    flood.extend(reset(nth * 2 + 1));
                 }
-                let _ = io.write_all(&flood).await;
-                let seen = frames(&mut io, Duration::from_millis(500)).await;
+                let (mut down, mut up) = tokio::io::split(io);
+                let sending = tokio::spawn(async move { drop(up.write_all(&flood).await) });
+                let seen = frames(&mut down, Duration::from_millis(500)).await;
+                assert!(sending.is_finished(), "nobody reads on");
                 // GOAWAY, ENHANCE_YOUR_CALM.
                 assert!(
                     seen.iter().any(|(kind, _, said)| *kind == 7 && said[4..8] == [0, 0, 0, 11]),
@@ -322,17 +329,20 @@ async fn streams_that_are_reset_leave_no_reader() {
             let served = Served::new(&log(), ServeConfig::default());
             let mut io = served.knock();
             io.write_all(PREFACE).await.expect("open");
-            for stream in (1..100_u8).step_by(2) {
-                io.write_all(&get(stream, field)).await.expect("open");
+            for wave in 0..WAITING / WAVE {
+                let streams = (wave * WAVE..(wave + 1) * WAVE).map(|nth| nth * 2 + 1);
+                for stream in streams.clone() {
+                    io.write_all(&get(stream, field)).await.expect("open");
+                }
+                let _ = frames(&mut io, Duration::from_millis(10)).await;
+                assert_eq!(served.readers(), u64::from(WAVE));
+                for stream in streams {
+                    io.write_all(&reset(stream)).await.expect("open");
+                }
+                let seen = frames(&mut io, Duration::from_millis(10)).await;
+                assert!(!seen.iter().any(|(kind, ..)| *kind == 7), "{seen:?}");
+                assert_eq!(served.readers(), 0);
             }
-            let _ = frames(&mut io, Duration::from_millis(100)).await;
-            assert_eq!(served.readers(), 50);
-            for stream in (1..100_u8).step_by(2) {
-                io.write_all(&reset(stream)).await.expect("open");
-            }
-            let seen = frames(&mut io, Duration::from_millis(100)).await;
-            assert!(!seen.iter().any(|(kind, ..)| *kind == 7), "{seen:?}");
-            assert_eq!(served.readers(), 0);
         })
         .await;
     }

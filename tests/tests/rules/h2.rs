@@ -19,8 +19,8 @@ use realtime_tests::dial::Conn;
 use realtime_tests::fault::{Faulty, Plan, Way};
 use realtime_tests::rules::{case_async, twin_async};
 use realtime_tower::{Config, Handle, Origins};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
@@ -206,6 +206,7 @@ pub(crate) struct Served {
     doors: mpsc::UnboundedSender<DuplexStream>,
     handle: Handle,
     running: JoinHandle<realtime_axum::Stopped>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 impl Drop for Served {
@@ -236,9 +237,24 @@ impl Served {
 
     fn of(router: Router, handle: Handle, config: ServeConfig) -> Self {
         let (doors, connections) = mpsc::unbounded_channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let signal = async {
+            if stopped.await.is_err() {
+                std::future::pending().await // dropped is not stopped
+            }
+        };
         let server = realtime_axum::serve(Memory(connections), router, handle.clone()).config(config);
-        let running = tokio::spawn(async move { server.await });
-        Self { doors, handle, running }
+        let running = tokio::spawn(async move { server.with_graceful_shutdown(signal).await });
+        Self { doors, handle, running, stop: Some(stop) }
+    }
+
+    /// Stops it gracefully; [`stopped`](Self::stopped) says how that went.
+    fn stop(&mut self) {
+        self.stop.take().expect("it is stopped once").send(()).expect("it runs");
+    }
+
+    async fn stopped(&mut self) -> realtime_axum::Stopped {
+        (&mut self.running).await.expect("no panic")
     }
 
     pub(crate) fn knock(&self) -> Conn {
@@ -257,7 +273,7 @@ impl Served {
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /// Type, stream and payload of every frame that came within `wait`.
-pub(crate) async fn frames(io: &mut Conn, wait: Duration) -> Vec<(u8, u32, Vec<u8>)> {
+pub(crate) async fn frames(io: &mut (impl AsyncRead + Unpin), wait: Duration) -> Vec<(u8, u32, Vec<u8>)> {
     let mut bytes = Vec::new();
     let _ = timeout(wait, async { while io.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {} }).await;
     let mut frames = Vec::new();
@@ -272,7 +288,7 @@ pub(crate) async fn frames(io: &mut Conn, wait: Duration) -> Vec<(u8, u32, Vec<u
 }
 
 /// HEADERS that end their block, every field spelt out.
-pub(crate) fn headers(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn headers(stream: u32, fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
         block.push(0);
@@ -281,7 +297,8 @@ pub(crate) fn headers(stream: u8, fields: &[(&str, &str)]) -> Vec<u8> {
             block.extend_from_slice(text.as_bytes());
         }
     }
-    let mut frame = vec![0, (block.len() >> 8) as u8, block.len() as u8, 1, 4, 0, 0, 0, stream];
+    let mut frame = vec![0, (block.len() >> 8) as u8, block.len() as u8, 1, 4];
+    frame.extend(stream.to_be_bytes());
     frame.extend(block);
     frame
 }
@@ -634,27 +651,88 @@ async fn a_peer_that_grants_no_window_is_given_up_and_holds_up_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_tells_every_stream_of_a_connection() {
-    case_async(
-        "P-WF-08",
-        "1001 over HTTP/2, `$end` over SSE, then GOAWAY and the end of the connection",
-        async {
-            let log = log();
-            let served = Served::new(&log, ServeConfig::default());
-            let mut two = Two::on(served.knock()).await;
-            let mut socket = two.connect(Some("websocket"), &[VERSION, V1]).await;
-            let mut stream = two.stream().await;
-            socket.down.until("$live").await.expect("open");
-            stream.down.until("$live").await.expect("open");
-            let handle = served.handle.clone();
-            let drained = tokio::spawn(async move { handle.drain(Duration::from_secs(10)).await });
-            socket.down.until("$end").await.expect("told");
-            socket.down.until("\u{3}\u{e9}").await.expect("1001");
-            stream.down.until(r#""reason":"drain""#).await.expect("told");
-            socket.send(close(1001));
-            assert_eq!((socket.down.end().await.1, stream.down.end().await.1), (None, None));
-            let drained = drained.await.expect("no panic");
-            assert_eq!((drained.told, drained.left), (2, 0));
-        },
-    )
+    case_async("P-WF-08", "1001 over HTTP/2, `$end` over SSE, and the end of both streams", async {
+        let log = log();
+        let served = Served::new(&log, ServeConfig::default());
+        let mut two = Two::on(served.knock()).await;
+        let mut socket = two.connect(Some("websocket"), &[VERSION, V1]).await;
+        let mut stream = two.stream().await;
+        socket.down.until("$live").await.expect("open");
+        stream.down.until("$live").await.expect("open");
+        let handle = served.handle.clone();
+        let drained = tokio::spawn(async move { handle.drain(Duration::from_secs(10)).await });
+        socket.down.until("$end").await.expect("told");
+        socket.down.until("\u{3}\u{e9}").await.expect("1001");
+        stream.down.until(r#""reason":"drain""#).await.expect("told");
+        socket.send(close(1001));
+        assert_eq!((socket.down.end().await.1, stream.down.end().await.1), (None, None));
+        let drained = drained.await.expect("no panic");
+        assert_eq!((drained.told, drained.left), (2, 0));
+    })
     .await;
+}
+
+/// The frames of a raw client with an event stream, from here on.
+async fn an_event_stream(served: &Served) -> Conn {
+    let mut io = served.knock();
+    let fields = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":path", "/events"),
+        (":authority", "a"),
+        ("accept", "text/event-stream"),
+    ];
+    let mut asked = headers(1, &fields);
+    asked[4] |= 1; // END_STREAM beside END_HEADERS
+    io.write_all(&[PREFACE, &asked].concat()).await.expect("open");
+    let seen = frames(&mut io, Duration::from_secs(1)).await;
+    let has_begun = |(kind, stream, _): &(u8, u32, Vec<u8>)| (*kind, *stream) == (DATA, 1);
+    assert!(seen.iter().any(has_begun) && !seen.iter().any(|(kind, ..)| *kind == GOAWAY), "{seen:?}");
+    io
+}
+
+const DATA: u8 = 0;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+
+/// The last stream and the code of every GOAWAY.
+fn goaways(seen: &[(u8, u32, Vec<u8>)]) -> Vec<(u32, u32)> {
+    let number = |bytes: &[u8]| bytes.try_into().map(u32::from_be_bytes).expect("four bytes");
+    let goaways = seen.iter().filter(|(kind, ..)| *kind == GOAWAY);
+    goaways.map(|(.., payload)| (number(&payload[..4]), number(&payload[4..8]))).collect()
+}
+
+/// G-19, over HTTP/2 (RFC 9113, section 6.8): the first GOAWAY says that no request more is taken, the second which was the last.
+#[tokio::test(start_paused = true)]
+async fn a_stop_says_goaway_on_every_connection_and_nothing_else_does() {
+    let mut served = Served::new(&log(), ServeConfig::default());
+    let mut ios = [an_event_stream(&served).await, an_event_stream(&served).await];
+
+    // A mount that is drained is no server that stops: others may be on the same connection.
+    let (log, deaf) = (log(), Served::new(&log(), ServeConfig::default()));
+    log.publish(tick(0)).expect("open");
+    let mut kept = an_event_stream(&deaf).await;
+    assert_eq!(deaf.handle.drain(Duration::from_secs(10)).await.left, 0);
+    // Not for long: who answers no PING of `serve` is taken for dead.
+    let seen = frames(&mut kept, Duration::from_secs(5)).await;
+    let text = |seen: &[(u8, u32, Vec<u8>)]| {
+        let data = seen.iter().filter(|(kind, ..)| *kind == DATA).flat_map(|(.., payload)| payload.clone());
+        String::from_utf8(data.collect()).expect("text")
+    };
+    assert!(text(&seen).contains(r#""reason":"drain""#) && goaways(&seen).is_empty(), "{seen:?}");
+
+    served.stop();
+    for io in &mut ios {
+        let seen = frames(io, Duration::from_secs(5)).await;
+        assert!(text(&seen).contains(r#""reason":"drain""#), "{seen:?}");
+        assert_eq!(goaways(&seen), [((1 << 31) - 1, 0)], "{seen:?}");
+        let ping = seen.iter().find(|(kind, ..)| *kind == PING).expect("a PING behind it");
+        io.write_all(&[&[0, 0, 8, PING, 1, 0, 0, 0, 0], &ping.2[..]].concat()).await.expect("open");
+    }
+    for io in &mut ios {
+        assert_eq!(goaways(&frames(io, Duration::from_secs(5)).await), [(1, 0)]);
+        assert_eq!(io.read(&mut [0]).await.expect("a clean end"), 0);
+    }
+    let stopped = served.stopped().await;
+    assert_eq!((stopped.told, stopped.readers_left, stopped.connections_left), (2, 0, 0));
 }

@@ -6,6 +6,7 @@
 mod attacks;
 mod bad_input;
 mod cors;
+mod cpu;
 mod cursor_fuzz;
 mod fuzz;
 mod gate;
@@ -25,6 +26,7 @@ mod races;
 mod raw;
 mod session;
 mod signed;
+mod size;
 mod sse;
 mod sse_payloads;
 mod traps;
