@@ -145,7 +145,7 @@ impl fmt::Debug for Entry {
 /// assert_eq!(JSON, Format::new("my-crate/json"));
 /// assert_ne!(JSON, Format::new("my-crate/sse"));
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Format(u64);
 
 impl Format {

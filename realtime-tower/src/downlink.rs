@@ -10,25 +10,54 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream as _;
 use realtime_core::envelope::{Control, EndReason};
-use realtime_core::{Batch, Cursor, Delivery, Feed, Gap, GapReason, Opened, SourceError, SourceErrorKind};
+use realtime_core::{
+    Batch, Cursor, Delivery, Feed, Gap, GapReason, LogFeed, LogView, Opened, SourceError, SourceErrorKind,
+};
 
 use crate::config::Slow;
 use crate::mount::Permit;
 use crate::observe;
 use crate::seat::Leave;
 use crate::stats::add;
-use crate::timer::{Heartbeat, jittered};
+use crate::timer::{Heartbeat, Moment, jittered};
 
 /// The messages of one stream. It is polled by whoever writes them; after [`Message::End`] it has nothing more.
 pub(crate) struct Downlink<F> {
-    feed: Pin<Box<F>>,
+    reads: Reads<F>,
+    /// What is read, where it is a part of a log and somebody else might read it for this stream.
+    view: Option<LogView>,
     permit: Permit,
     heartbeat: Heartbeat,
     next: Next,
     place: Option<Cursor>,
     is_live: bool,
     resumed: bool,
+}
+
+/// What is read.
+enum Reads<F> {
+    /// The feed that the source gave.
+    Feed(Pin<Box<F>>),
+    /// One that goes on where somebody else has stopped reading for this stream.
+    Log(Box<LogFeed>),
+    /// Nothing: somebody else does.
+    Nothing,
+}
+
+impl<F: Feed> Reads<F> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery, SourceError>>> {
+        match self {
+            Self::Feed(feed) => feed.as_mut().poll_next(cx),
+            Self::Log(feed) => Pin::new(&mut **feed).poll_next(cx),
+            // Nobody asks while somebody else reads, and nobody stands where the log has no place.
+            Self::Nothing => Poll::Ready(Some(Err(SourceError::new(
+                SourceErrorKind::Failed,
+                "there is nothing to be read",
+            )))),
+        }
+    }
 }
 
 /// What is to be said next. What is said once is in a box: a stream lives long after it.
@@ -85,7 +114,40 @@ impl<F: Feed> Downlink<F> {
     ) -> Self {
         let next = opened.map_or(Next::Late, |opened| Next::Open(Box::new(opened)));
         let heartbeat = Heartbeat::new(heartbeat);
-        Self { feed, permit, heartbeat, next, place: None, is_live: false, resumed }
+        let reads = Reads::Feed(feed);
+        Self { reads, view: None, permit, heartbeat, next, place: None, is_live: false, resumed }
+    }
+
+    /// What is read is this part of a log.
+    pub(crate) fn of(mut self, view: Option<LogView>) -> Self {
+        self.view = view;
+        self
+    }
+
+    /// The view that is read, for who would have somebody else read it.
+    pub(crate) fn take_view(&mut self) -> Option<LogView> {
+        self.view.take()
+    }
+
+    /// The client's place, where it has been told all that comes before the next news, and when something was sent last.
+    /// That the feed waits the caller knows.
+    pub(crate) fn at_rest(&self) -> Option<(Cursor, Moment)> {
+        let is_at_rest = self.is_live && matches!(self.next, Next::Read) && !self.permit.is_told();
+        is_at_rest.then_some((self.place?, self.heartbeat.last()))
+    }
+
+    /// Somebody else reads: the feed is gone.
+    pub(crate) fn let_go(&mut self) {
+        self.reads = Reads::Nothing;
+    }
+
+    /// Reads on by itself from this place. None is one that the log does not have: then the source has failed.
+    pub(crate) fn go_on(&mut self, place: Cursor, feed: Option<LogFeed>, sent: Option<Moment>) {
+        self.place = Some(place);
+        self.reads = feed.map_or(Reads::Nothing, |feed| Reads::Log(Box::new(feed)));
+        if let Some(sent) = sent {
+            self.heartbeat.touched_at(sent);
+        }
     }
 
     /// The reader's leave, for what a room counts itself.
@@ -130,7 +192,7 @@ impl<F: Feed> Downlink<F> {
             return Poll::Ready(self.end(EndReason::Drain, None));
         }
         loop {
-            let delivery = match self.feed.as_mut().poll_next(cx) {
+            let delivery = match self.reads.poll(cx) {
                 // A task that waits here for the first time leaves word with the mount; the timer does so by itself.
                 Poll::Pending if !self.heartbeat.wakes(cx.waker()) => {
                     if let Poll::Ready(why) = self.permit.poll_told(cx) {
@@ -193,11 +255,6 @@ impl<F: Feed> Downlink<F> {
         self.place = None;
     }
 
-    /// The client's place is this, whatever else was taken: the rest was not written, and will not be.
-    pub(crate) fn stopped_at(&mut self, place: Option<Cursor>) {
-        self.place = place;
-    }
-
     /// Whether it has said its last.
     pub(crate) fn is_over(&self) -> bool {
         matches!(self.next, Next::Nothing)
@@ -215,6 +272,13 @@ impl<F: Feed> Downlink<F> {
             }
         };
         Message::End(End { reason, cursor: self.place, retry, failure: error.map(SourceError::kind) })
+    }
+}
+
+impl<F> Downlink<F> {
+    /// The client's place is this, whatever else was taken: the rest was not written, and will not be.
+    pub(crate) fn stopped_at(&mut self, place: Option<Cursor>) {
+        self.place = place;
     }
 }
 

@@ -305,9 +305,18 @@ impl<T: Transports> Endpoint<T> {
                         Step::Done(self.transports.away(transport, &ask, away, self.mount.retry()))
                     }
                     Ok(()) => {
-                        let feed = Box::pin(source.subscribe(start));
-                        let visit =
-                            Visit { ask, feed, opened: None, resumed, uplink, permit, upgrade, extensions };
+                        let (feed, view) = (Box::pin(source.subscribe(start)), source.as_log());
+                        let visit = Visit {
+                            ask,
+                            feed,
+                            view,
+                            opened: None,
+                            resumed,
+                            uplink,
+                            permit,
+                            upgrade,
+                            extensions,
+                        };
                         Step::Read(transport, Box::new(visit))
                     }
                 }

@@ -74,6 +74,7 @@ mod quota;
 mod receive;
 mod reject;
 mod resume;
+mod ride;
 mod seat;
 mod service;
 mod session;

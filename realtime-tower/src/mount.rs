@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::request::Parts;
+use realtime_core::LogView;
 use slab::Slab;
 use tokio::sync::Notify;
 
@@ -14,6 +15,7 @@ use crate::config::Config;
 use crate::once::{Once, Principal};
 use crate::proxies::network;
 use crate::quota::{Claim, Quota};
+use crate::ride::{Key, Leash, Ride, Views, Wire};
 use crate::seat::{Leave, Seat};
 use crate::session::{Session, Term};
 use crate::signed::CursorForm;
@@ -26,6 +28,7 @@ use crate::write_deadline::Stalled;
 pub(crate) struct Mount {
     pub(crate) config: Config,
     pub(crate) once: Once,
+    pub(crate) views: Views,
     names: &'static [&'static str],
     counters: Box<[Counters]>,
     seats: Mutex<Slab<Arc<Seat>>>,
@@ -70,6 +73,7 @@ impl Mount {
         let counters = names.iter().map(|_| Counters::default()).collect();
         Arc::new(Self {
             once: Once::new(config.once.clone()),
+            views: Views::default(),
             addresses: Quota::new(config.readers_per_address_max),
             principals: Quota::new(config.readers_per_principal_max),
             warned: AtomicBool::new(false),
@@ -259,6 +263,18 @@ impl Permit {
     pub(crate) fn is_expired(&self) -> bool {
         let is_over = |term: &Term| term.is_past() || self.seat.told() == Some(Leave::Expired);
         self.term.as_deref().is_some_and(is_over)
+    }
+
+    /// What a writer for many has to know of the session.
+    pub(crate) fn leash(&self) -> Option<Leash> {
+        let term = self.term.as_deref()?;
+        Some(Leash { seat: self.seat.clone(), ends: term.ends() })
+    }
+
+    /// Joins those who read this view in this form: they may be written to together.
+    pub(crate) fn join(&self, view: LogView, wire: Wire, heartbeat: Duration) -> Ride {
+        let key = Key { view, format: wire.format, transport: self.transport };
+        Views::join(&self.mount, key, wire, heartbeat)
     }
 
     /// Its connection tells when the peer takes nothing, if the host keeps a write deadline.

@@ -246,6 +246,11 @@ impl Term {
         self.ends.as_mut().is_some_and(|ends| ends.timer.poll_due(cx).is_ready())
     }
 
+    /// When it is, if a moment was set.
+    pub(crate) fn ends(&self) -> Option<Moment> {
+        self.ends.as_ref().map(|ends| ends.at)
+    }
+
     /// The same, without being woken.
     pub(crate) fn is_past(&self) -> bool {
         self.ends.as_ref().is_some_and(|ends| ends.at.is_past())

@@ -67,6 +67,24 @@ impl Heartbeat {
         self.is_touched = true;
     }
 
+    /// When something was sent last.
+    pub(crate) fn last(&self) -> Moment {
+        Moment(if self.is_touched { Instant::now() } else { self.last })
+    }
+
+    /// Something was sent then.
+    pub(crate) fn touched_at(&mut self, moment: Moment) {
+        self.last = self.last.max(moment.0);
+    }
+
+    /// Nothing was sent since then, to somebody at least.
+    pub(crate) fn counts_from(&mut self, moment: Moment) {
+        if moment.0 < self.last {
+            self.last = moment.0;
+            self.alarm.restart(after(self.last, self.every));
+        }
+    }
+
     /// Whether it is this task that it wakes.
     pub(crate) fn wakes(&self, waker: &Waker) -> bool {
         self.alarm.wakes(waker)

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Extensions, Method, Response};
-use realtime_core::{Feed, Opened};
+use realtime_core::{Feed, LogView, Opened};
 
 use crate::body::Body;
 use crate::downlink::Downlink;
@@ -91,6 +91,8 @@ pub trait Room: Send + Sync + 'static {
 pub struct Visit<F, U> {
     pub(crate) ask: Ask,
     pub(crate) feed: Pin<Box<F>>,
+    /// The part of a log that the feed reads, if it is one.
+    pub(crate) view: Option<LogView>,
     /// What the feed opened with; none where the source is slow and the transport streams.
     pub(crate) opened: Option<Opened>,
     /// Whether the client came with a cursor.
@@ -113,6 +115,7 @@ impl<F: Feed, U> Visit<F, U> {
     /// The messages of a stream, and what is left for whoever writes them.
     pub(crate) fn downlink(self, heartbeat: Duration) -> (Downlink<F>, Rest<U>) {
         let downlink = Downlink::new(self.feed, self.opened, self.permit, self.resumed, heartbeat);
+        let downlink = downlink.of(self.view);
         (downlink, Rest { uplink: self.uplink, extensions: self.extensions })
     }
 }

@@ -1,7 +1,8 @@
 //! Ready frames of events: encoded once, shared by every socket.
 
 use bytes::Bytes;
-use realtime_core::{Entry, Format, Payload, envelope};
+use realtime_core::envelope::Control;
+use realtime_core::{Cursor, Entry, Format, Payload, envelope};
 
 use super::codec::{self, Opcode};
 use super::messages::Mode;
@@ -15,6 +16,14 @@ pub(super) fn of(mode: Mode) -> (Format, fn(&Entry) -> Bytes) {
     match mode {
         Mode::V1 => (V1, v1),
         Mode::Bare => (BARE, bare),
+    }
+}
+
+/// What is sent after a silence, to whoever has come this far.
+pub(super) fn beat_of(mode: Mode) -> fn(Cursor) -> Bytes {
+    match mode {
+        Mode::V1 => |place| codec::text(Control::Ping(place).message().as_bytes()),
+        Mode::Bare => |_| codec::ping(b""),
     }
 }
 

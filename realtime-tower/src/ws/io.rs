@@ -12,6 +12,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::upgrade::Upgrade;
 use crate::write_deadline::WriteDeadline;
@@ -19,11 +20,38 @@ use crate::write_deadline::WriteDeadline;
 /// A connection. The socket itself where it can be had: then hyper's buffers are gone.
 #[derive(Debug)]
 pub(super) enum Io {
-    Tcp(TcpStream),
+    Tcp(Tcp),
     Host(TokioIo<Upgraded>),
     /// A stream of an HTTP/2 connection, which it shares with others.
     Stream(TokioIo<Upgraded>),
     Test(DuplexStream),
+}
+
+/// A socket of one's own. Who holds its writer may write: it can be handed over.
+#[derive(Debug)]
+pub(super) struct Tcp {
+    reader: OwnedReadHalf,
+    writer: Option<OwnedWriteHalf>,
+}
+
+impl Tcp {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        let (reader, writer) = socket.into_split();
+        Self { reader, writer: Some(writer) }
+    }
+
+    /// # Errors
+    /// The writer is somebody else's now.
+    fn writer(&mut self) -> io::Result<Pin<&mut OwnedWriteHalf>> {
+        self.writer.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+/// A connection that is dropped is closed as a whole, and not its one direction first.
+impl Drop for Tcp {
+    fn drop(&mut self) {
+        self.writer.take().into_iter().for_each(OwnedWriteHalf::forget);
+    }
 }
 
 /// The connection, and what the client sent behind its request.
@@ -41,15 +69,15 @@ pub(super) async fn connection(upgrade: Upgrade, version: Version) -> Result<(Io
     // hyper-util's server wraps the connection once more, hyper's own does not.
     let upgraded = match auto::upgrade::downcast::<TokioIo<WriteDeadline<TcpStream>>>(upgraded) {
         // A session has a deadline of its own.
-        Ok(parts) => return Ok((Io::Tcp(parts.io.into_inner().into_inner()), parts.read_buf)),
+        Ok(parts) => return Ok((Io::Tcp(Tcp::new(parts.io.into_inner().into_inner())), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-        Ok(parts) => return Ok((Io::Tcp(parts.io.into_inner()), parts.read_buf)),
+        Ok(parts) => return Ok((Io::Tcp(Tcp::new(parts.io.into_inner())), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     Ok(match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => (Io::Tcp(parts.io.into_inner()), parts.read_buf),
+        Ok(parts) => (Io::Tcp(Tcp::new(parts.io.into_inner())), parts.read_buf),
         Err(upgraded) => (Io::Host(TokioIo::new(upgraded)), Bytes::new()),
     })
 }
@@ -71,6 +99,26 @@ impl Io {
         matches!(self, Self::Stream(_))
     }
 
+    /// Whether it is a socket of its own, whose writer is here.
+    pub(super) fn has_writer(&self) -> bool {
+        matches!(self, Self::Tcp(Tcp { writer: Some(_), .. }))
+    }
+
+    /// Hands the writer over, where there is one.
+    pub(super) fn take_writer(&mut self) -> Option<OwnedWriteHalf> {
+        match self {
+            Self::Tcp(tcp) => tcp.writer.take(),
+            _ => None,
+        }
+    }
+
+    /// Takes the writer back.
+    pub(super) fn give_back(&mut self, writer: OwnedWriteHalf) {
+        if let Self::Tcp(tcp) = self {
+            tcp.writer = Some(writer);
+        }
+    }
+
     /// Reads once and hands what came to `take`; zero bytes are the end.
     pub(super) fn poll_read(
         &mut self,
@@ -80,7 +128,7 @@ impl Io {
         let mut bytes = [MaybeUninit::uninit(); READ_BYTES];
         let mut buffer = ReadBuf::uninit(&mut bytes);
         ready!(match self {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut buffer),
+            Self::Tcp(tcp) => Pin::new(&mut tcp.reader).poll_read(cx, &mut buffer),
             Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_read(cx, &mut buffer),
             Self::Test(io) => Pin::new(io).poll_read(cx, &mut buffer),
         })?;
@@ -106,10 +154,10 @@ impl Io {
         let slices = &slices[..used];
         if let ([only], Self::Tcp(tcp)) = (slices, &mut *self) {
             // The kernel has less to do for one buffer than for a list of one.
-            return Pin::new(tcp).poll_write(cx, only);
+            return tcp.writer()?.poll_write(cx, only);
         }
         match self {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, slices),
+            Self::Tcp(tcp) => tcp.writer()?.poll_write_vectored(cx, slices),
             Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_write_vectored(cx, slices),
             Self::Test(io) => Pin::new(io).poll_write_vectored(cx, slices),
         }
@@ -117,7 +165,7 @@ impl Io {
 
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tcp(tcp) => tcp.writer()?.poll_flush(cx),
             Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_flush(cx),
             Self::Test(io) => Pin::new(io).poll_flush(cx),
         }
@@ -125,7 +173,7 @@ impl Io {
 
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tcp(tcp) => tcp.writer()?.poll_shutdown(cx),
             Self::Host(io) | Self::Stream(io) => Pin::new(io).poll_shutdown(cx),
             Self::Test(io) => Pin::new(io).poll_shutdown(cx),
         }

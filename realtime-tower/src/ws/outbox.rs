@@ -106,6 +106,14 @@ impl Outbox {
         }
     }
 
+    /// The rest of a frame that somebody else began to write: nothing may come before it.
+    pub(super) fn push_begun(&mut self, rest: Bytes) {
+        if self.first.is_none() {
+            self.begun = Begun::Frame;
+        }
+        self.push(rest);
+    }
+
     pub(super) fn pong(&mut self, frame: Bytes) {
         if self.is_closed {
             return;

@@ -9,6 +9,7 @@
 //! ```
 
 mod ending;
+mod riding;
 
 use std::io;
 use std::task::{Context, Poll};
@@ -25,6 +26,7 @@ use super::io::Io;
 use super::messages::{Messages, Mode};
 use super::outbox::Outbox;
 use crate::downlink::{Downlink, Message};
+use crate::ride::Ride;
 use crate::stats::add;
 use crate::timer::{Allowance, Deadline};
 use crate::uplink::Uplink;
@@ -49,6 +51,8 @@ pub(super) struct Session<F, U> {
     deadline: Deadline,
     /// The reader's session has ended, and everything that follows from it has been done.
     is_expired: bool,
+    /// Its part in what is written to many, once it has come to rest where others read the same.
+    ride: Option<Ride>,
 }
 
 /// Into what pieces a client sends.
@@ -141,10 +145,15 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             controls: Allowance::new(config.controls_burst, config.controls_per_second),
             deadline: Deadline::after(config.ping),
             is_expired: false,
+            ride: None,
         }
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
+        match self.poll_riding(cx)? {
+            Turn::Moved => {}
+            rests => return Ok(rests),
+        }
         let mut moved = false;
         if !self.is_expired && self.downlink.poll_expired(cx) {
             self.expire();
@@ -175,7 +184,11 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             }
             moved = true;
         }
-        Ok(if moved { Turn::Moved } else { Turn::Rested })
+        if moved {
+            return Ok(Turn::Moved);
+        }
+        self.board(cx);
+        Ok(Turn::Rested)
     }
 
     // ---- in
