@@ -1,6 +1,7 @@
 //! The one file that touches time.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -164,9 +165,13 @@ impl Moment {
     }
 }
 
-/// The future's output, or nothing when it takes longer. It is polled in place: the timer is all that is added.
+/// The future's output, or nothing when it takes longer. It is polled in place, and what is there at once costs no timer.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
-    tokio::time::timeout(pause, future).await.ok()
+    let mut future = pin!(future);
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(output) => Some(output),
+        Poll::Pending => tokio::time::timeout(pause, future).await.ok(),
+    }
 }
 
 pub(crate) async fn pause(pause: Duration) {
@@ -194,8 +199,6 @@ pub(crate) fn jittered(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

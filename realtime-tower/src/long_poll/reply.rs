@@ -26,6 +26,35 @@ pub struct LongPollTransport(pub LongPollConfig);
 
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
+/// What is said of waits below this is there already; the default's are.
+const READY_SECONDS: usize = 100;
+
+const READY: [[u8; "wait=00".len()]; READY_SECONDS] = {
+    let mut ready = [*b"wait=00"; READY_SECONDS];
+    let mut seconds = 0;
+    while seconds < READY_SECONDS {
+        // One digit of one below ten.
+        ready[seconds][5] = b'0' + (if seconds < 10 { seconds } else { seconds / 10 }) as u8;
+        ready[seconds][6] = b'0' + (seconds % 10) as u8;
+        seconds += 1;
+    }
+    ready
+};
+
+/// The preference that was applied.
+pub(super) fn applied(wait: Duration) -> HeaderValue {
+    static TEXTS: [[u8; "wait=00".len()]; READY_SECONDS] = READY;
+    let seconds = wait.as_secs();
+    let ready = usize::try_from(seconds).ok().and_then(|seconds| TEXTS.get(seconds));
+    let ready = ready.and_then(|text| std::str::from_utf8(&text[..if seconds < 10 { 6 } else { 7 }]).ok());
+    match ready {
+        Some(text) => HeaderValue::from_static(text),
+        None => {
+            HeaderValue::try_from(format!("wait={seconds}")).unwrap_or(HeaderValue::from_static("wait=0"))
+        }
+    }
+}
+
 impl LongPollTransport {
     /// The wait, in whole seconds: what the client asked for up to the most, else the default, each client's a
     /// little shorter than the next so that they do not all come back at once.
@@ -97,9 +126,7 @@ impl Room for LongPollTransport {
         };
         let head = response.headers_mut();
         head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Ok(applied) = HeaderValue::try_from(format!("wait={}", wait.as_secs())) {
-            head.insert(APPLIED, applied);
-        }
+        head.insert(APPLIED, applied(wait));
         response.into()
     }
 }

@@ -99,13 +99,13 @@ impl Room for SseTransport {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             let next = visit.permit.cursors().text(opened.cursor);
-            headers::place(response.headers_mut(), next, Tail { up_to_date: true, closed: true });
+            headers::place(response.headers_mut(), &next, Tail { up_to_date: true, closed: true });
             return response.into();
         }
         let mut response = head();
         if let Some(opened) = &visit.opened {
             let next = visit.permit.cursors().text(opened.cursor);
-            headers::place(response.headers_mut(), next, Tail::default());
+            headers::place(response.headers_mut(), &next, Tail::default());
         }
         let retry = jittered(visit.permit.config().retry);
         let config = SseConfig { data: data(&visit.ask, &self.0), ..self.0 };
