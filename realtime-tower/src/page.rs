@@ -98,7 +98,8 @@ pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Bo
 #[derive(Debug)]
 pub(crate) struct Page {
     from: Cursor,
-    gap: Option<Gap>,
+    /// In a box, for most pages have none.
+    gap: Option<Box<Gap>>,
     /// Most pages have one batch at most, which takes no allocation.
     first: Option<Batch>,
     rest: Vec<Batch>,
@@ -115,7 +116,7 @@ impl Page {
     pub(crate) fn new(opened: &Opened) -> Self {
         Self {
             from: opened.cursor,
-            gap: opened.gap,
+            gap: opened.gap.map(Box::new),
             first: None,
             rest: Vec::new(),
             events: 0,
@@ -212,7 +213,7 @@ impl Page {
             }
             Some(Ok(Delivery::Gap(gap))) => {
                 self.next = gap.to;
-                self.gap = Some(gap);
+                self.gap = Some(Box::new(gap));
             }
             Some(Ok(Delivery::Live(cursor))) => {
                 self.next = cursor;
@@ -384,8 +385,8 @@ impl Page {
             out.extend_from_slice(control.message_with(|cursor| cursors.text(cursor)).as_bytes());
             out.push(b'\n');
         };
-        if let Some(gap) = self.gap {
-            control(&mut out, Control::Gap(gap));
+        if let Some(gap) = &self.gap {
+            control(&mut out, Control::Gap(**gap));
         }
         for (cursor, message) in self.messages() {
             write_message(&mut out, cursor, &message, cursors);

@@ -167,11 +167,12 @@ impl Moment {
 
 /// The future's output, or nothing when it takes longer. It is polled in place, and what is there at once costs no timer.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
-        Poll::Ready(output) => Some(output),
-        Poll::Pending => tokio::time::timeout(pause, future).await.ok(),
-    }
+    let (mut future, mut deadline) = (pin!(future), None);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => deadline.get_or_insert_with(|| Deadline::after(pause)).poll_due(cx).map(|()| None),
+    })
+    .await
 }
 
 pub(crate) async fn pause(pause: Duration) {

@@ -112,7 +112,7 @@ impl Room for WebSocketTransport {
             headers::place(response.headers_mut(), &next, Tail::default());
         }
         let task = Box::pin(session(upgrade, visit, mode, self.0));
-        Answer { response, task: Some(task) }
+        Answer::Ready(response, Some(task))
     }
 }
 
