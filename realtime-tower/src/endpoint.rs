@@ -71,7 +71,8 @@ pub struct Endpoint<T> {
 /// back.
 pub struct Admitted {
     pub(crate) kind: Box<Kind>,
-    extensions: Arc<Extensions>,
+    /// For whoever hears messages; none where nobody does.
+    extensions: Option<Arc<Extensions>>,
     claim: Claim,
     session: Option<Session>,
     /// Named after it was let in.
@@ -183,7 +184,7 @@ impl<T: Transports> Endpoint<T> {
             let announced = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
                 kind: Box::new(Kind::Send(announced)),
-                extensions: Arc::new(parts.extensions.clone()),
+                extensions: Some(Arc::new(parts.extensions.clone())),
                 claim: Claim::default(),
                 session: session(parts)?,
                 principal: None,
@@ -214,7 +215,7 @@ impl<T: Transports> Endpoint<T> {
         self.transports.check(transport, &ask)?;
         let session = session(parts)?;
         let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
-        let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
+        let extensions = takes_messages.then(|| Arc::new(parts.extensions.clone()));
         if *method == Method::HEAD {
             return Ok(Admitted {
                 kind: Box::new(Kind::Head { transport, ask }),

@@ -98,7 +98,7 @@ pub struct Visit<F, U> {
     pub(crate) uplink: U,
     pub(crate) permit: Permit,
     pub(crate) upgrade: Option<Upgrade>,
-    pub(crate) extensions: Arc<Extensions>,
+    pub(crate) extensions: Option<Arc<Extensions>>,
 }
 
 impl<F, U> Visit<F, U> {
@@ -126,7 +126,7 @@ impl<F, U> std::fmt::Debug for Visit<F, U> {
 /// What of a visit is no part of its downlink.
 pub(crate) struct Rest<U> {
     pub(crate) uplink: U,
-    pub(crate) extensions: Arc<Extensions>,
+    pub(crate) extensions: Option<Arc<Extensions>>,
 }
 
 /// An answer.
