@@ -1,7 +1,7 @@
 //! Routes, and the small gate before a handler of one's own.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
+use std::future::{IntoFuture, Ready, ready};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
@@ -10,9 +10,9 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, FromRequestParts, NestedPath, RawPathParams, Request};
 use axum::handler::Handler;
 use axum::response::Response;
-use axum::routing::{MethodRouter, any};
+use axum::routing::{MethodRouter, any, any_service};
 use futures_util::FutureExt;
-use futures_util::future::Either;
+use futures_util::future::{Either, Map};
 use http::Method;
 use http::request::Parts;
 use realtime_core::Source;
@@ -20,8 +20,8 @@ use realtime_tower::{Admitted, Endpoint, Peer, Transports};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use crate::extract::Realtime;
 use crate::mount::{Mount, mount};
+use crate::reply::{Serve, ServeFuture};
 
 /// A route on which everybody reads the same source, through every transport, with the defaults.
 ///
@@ -43,13 +43,44 @@ where
     S: Source,
     St: Clone + Send + Sync + 'static,
 {
-    let source = Arc::new(source);
-    let handler = move |rt: Realtime<T>| {
-        let source = source.clone();
-        async move { rt.serve(source).await }
-    };
-    any(handler).layer(GateLayer { mount, takes_messages: false })
+    any_service(Fixed { mount, source: Arc::new(source) })
 }
+
+/// Gate and answer in one: where no handler stands between them, nothing has to be carried from the one to the other.
+struct Fixed<T, S> {
+    mount: Mount<T>,
+    source: Arc<S>,
+}
+
+impl<T, S> Clone for Fixed<T, S> {
+    fn clone(&self) -> Self {
+        Self { mount: self.mount.clone(), source: self.source.clone() }
+    }
+}
+
+impl<T: Transports, S: Source> Service<Request> for Fixed<T, S> {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Either<Map<ServeFuture, fn(Response) -> Answered>, Ready<Answered>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        let endpoint = &self.mount.endpoint;
+        match admit(endpoint, &mut parts, false) {
+            Ok(admitted) => {
+                let serve = Serve::new(endpoint.clone(), admitted, body, self.source.clone());
+                Either::Left(serve.into_future().map(Ok))
+            }
+            Err(response) => Either::Right(ready(Ok(response))),
+        }
+    }
+}
+
+type Answered = Result<Response, Infallible>;
 
 /// A route to a handler that takes [`Realtime`](crate::Realtime), through a mount with the defaults.
 ///
@@ -159,7 +190,7 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<S::Future, Ready<Result<Response, Infallible>>>;
+    type Future = Either<S::Future, Ready<Answered>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(cx)

@@ -59,14 +59,15 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0; WIDE];
         let text = if let Ok(position) = u64::try_from(self.position) {
-            hex(&mut text[..16], u128::from(self.epoch));
+            hex(&mut text[..16], self.epoch);
             text[16] = b'.';
-            hex(&mut text[17..NARROW], u128::from(position));
+            hex(&mut text[17..NARROW], position);
             &text[..NARROW]
         } else {
-            hex(&mut text[..16], u128::from(self.epoch));
+            hex(&mut text[..16], self.epoch);
             text[16] = b'~';
-            hex(&mut text[17..], self.position);
+            hex(&mut text[17..33], (self.position >> 64) as u64);
+            hex(&mut text[33..], self.position as u64);
             &text[..]
         };
         f.write_str(std::str::from_utf8(text).unwrap_or_default())
@@ -172,11 +173,23 @@ fn last(count: &str) -> Result<Start, CursorError> {
 const NARROW: usize = 33;
 const WIDE: usize = 49;
 
-fn hex(out: &mut [u8], mut value: u128) {
-    for digit in out.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(value & 15) as usize];
-        value >>= 4;
-    }
+/// Sixteen digits, eight at a time: every answer has several cursors.
+fn hex(out: &mut [u8], value: u64) {
+    let (high, low) = out.split_at_mut(8);
+    high.copy_from_slice(&digits((value >> 32) as u32));
+    low.copy_from_slice(&digits(value as u32));
+}
+
+/// The digits of 32 bits: each half-byte into a byte of its own, and then 0 to 9 and a to f in all of them at once.
+fn digits(value: u32) -> [u8; 8] {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let mut halves = u64::from(value);
+    halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
+    halves = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    halves = (halves | halves << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    // One where a half is ten or more: six added to it carries into the bit above.
+    let letters = (halves + 6 * ONES) >> 4 & ONES;
+    (halves + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
 fn unhex(digits: &[u8]) -> Option<u128> {
@@ -199,6 +212,16 @@ mod tests {
         let positions = [0, 1, 9, 10, 255, u128::from(u64::MAX), 1 << 64, u128::MAX];
         let texts: Vec<_> = positions.iter().map(|p| Cursor::new(u64::MAX, *p).to_string()).collect();
         assert!(texts.is_sorted(), "{texts:?}");
+        for (n, shift) in (0..2_000_u64).zip((0..64).cycle()) {
+            // Every digit in every place, more or less: a multiplication mixes well.
+            let (epoch, position) = (n.wrapping_mul(0x9e37_79b9_7f4a_7c15), u64::MAX >> shift ^ n);
+            let wide = u128::from(epoch | 1) << 64 | u128::from(position);
+            assert_eq!(
+                Cursor::new(epoch, position.into()).to_string(),
+                format!("{epoch:016x}.{position:016x}")
+            );
+            assert_eq!(Cursor::new(epoch, wide).to_string(), format!("{epoch:016x}~{wide:032x}"));
+        }
         for (text, position) in texts.iter().zip(positions) {
             assert_eq!(text.parse(), Ok(Cursor::new(u64::MAX, position)));
             assert!(

@@ -15,6 +15,7 @@ use http::{Extensions, Method, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
 use realtime_core::{Delivery, Feed, Opened, Source, SourceError, SourceErrorKind, Start};
 
+use crate::answering::{Begun, Stages};
 use crate::body::Body;
 use crate::config::Config;
 use crate::headers;
@@ -70,7 +71,8 @@ pub struct Endpoint<T> {
 /// back.
 pub struct Admitted {
     pub(crate) kind: Box<Kind>,
-    extensions: Arc<Extensions>,
+    /// For whoever hears messages; none where nobody does.
+    extensions: Option<Arc<Extensions>>,
     claim: Claim,
     session: Option<Session>,
     /// Named after it was let in.
@@ -182,7 +184,7 @@ impl<T: Transports> Endpoint<T> {
             let announced = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
                 kind: Box::new(Kind::Send(announced)),
-                extensions: Arc::new(parts.extensions.clone()),
+                extensions: Some(Arc::new(parts.extensions.clone())),
                 claim: Claim::default(),
                 session: session(parts)?,
                 principal: None,
@@ -213,7 +215,7 @@ impl<T: Transports> Endpoint<T> {
         self.transports.check(transport, &ask)?;
         let session = session(parts)?;
         let upgrade = ask.upgrade.is_some().then(|| Upgrade::take(&mut parts.extensions)).flatten();
-        let extensions = Arc::new(if takes_messages { parts.extensions.clone() } else { Extensions::new() });
+        let extensions = takes_messages.then(|| Arc::new(parts.extensions.clone()));
         if *method == Method::HEAD {
             return Ok(Admitted {
                 kind: Box::new(Kind::Head { transport, ask }),
@@ -265,6 +267,23 @@ impl<T: Transports> Endpoint<T> {
         source: S,
         uplink: U,
     ) -> impl Future<Output = Response<Body>> + Send + use<'a, T, S, U, B>
+    where
+        S: Source,
+        U: Uplink,
+        B: HttpBody + Send + 'a,
+        B::Data: Send,
+    {
+        Stages::new(self.begin(admitted, body, source, uplink))
+    }
+
+    /// Answers, or comes to where there is nothing to do but wait.
+    pub(crate) fn begin<'a, S, U, B>(
+        &'a self,
+        admitted: Admitted,
+        body: B,
+        source: S,
+        uplink: U,
+    ) -> impl Future<Output = Begun> + Send + use<'a, T, S, U, B>
     where
         S: Source,
         U: Uplink,
@@ -323,39 +342,41 @@ impl<T: Transports> Endpoint<T> {
             }
         };
         async move {
-            finished(match step {
+            Begun::Answered(finished(match step {
                 Step::Done(response) => response,
                 Step::Receive(received) => received.await,
-                Step::Read(transport, visit) => self.read(transport, visit).await,
-            })
+                Step::Read(transport, visit) => match self.read(transport, visit).await {
+                    Answer::Ready(response, task) => {
+                        if let Some(task) = task {
+                            drop(tokio::spawn(task));
+                        }
+                        response
+                    }
+                    Answer::Waits(waiting) => return Begun::Waits(waiting),
+                },
+            }))
         }
     }
 
-    async fn read<F: Feed, U: Uplink>(
-        &self,
-        transport: usize,
-        mut visit: Box<Visit<F, U>>,
-    ) -> Response<Body> {
+    async fn read<F: Feed, U: Uplink>(&self, transport: usize, mut visit: Box<Visit<F, U>>) -> Answer {
         let first =
             within(self.mount.config.source_wait, poll_fn(|cx| visit.feed.as_mut().poll_next(cx))).await;
         match first {
             Some(Some(Ok(Delivery::Open(opened)))) => visit.opened = Some(opened),
-            Some(Some(Err(error))) => return self.failed(transport, &visit.ask, &visit.permit, &error),
+            Some(Some(Err(error))) => {
+                return self.failed(transport, &visit.ask, &visit.permit, &error).into();
+            }
             Some(_) => {
                 let error = SourceError::new(SourceErrorKind::Failed, "the feed did not begin with Open");
-                return self.failed(transport, &visit.ask, &visit.permit, &error);
+                return self.failed(transport, &visit.ask, &visit.permit, &error).into();
             }
             None if self.transports.is_stream(transport) => {}
             None => {
                 observe::failed(&visit.permit, None);
-                return self.transports.away(transport, &visit.ask, Away::Source, self.mount.retry());
+                return self.transports.away(transport, &visit.ask, Away::Source, self.mount.retry()).into();
             }
         }
-        let Answer { response, task } = self.transports.answer(transport, visit).await;
-        if let Some(task) = task {
-            drop(tokio::spawn(task));
-        }
-        response
+        self.transports.answer(transport, visit).await
     }
 
     fn failed(&self, transport: usize, ask: &Ask, permit: &Permit, error: &SourceError) -> Response<Body> {
@@ -398,7 +419,7 @@ fn refused_origin(refused: Refused) -> Response<Body> {
     reject::problem(StatusCode::FORBIDDEN, refused.detail())
 }
 
-fn finished(mut response: Response<Body>) -> Response<Body> {
+pub(crate) fn finished(mut response: Response<Body>) -> Response<Body> {
     headers::common(response.headers_mut());
     response
 }

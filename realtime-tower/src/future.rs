@@ -1,16 +1,15 @@
 //! What a layer returns: the answer of the service inside, or ours, neither boxed on the way through.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_core::future::BoxFuture;
 use http::Response;
 use http_body::{Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::answering::Answering;
 use crate::body::Body;
 
 pin_project! {
@@ -25,7 +24,7 @@ pin_project! {
     #[project = KindProj]
     enum Kind<F> {
         Inner { #[pin] future: F },
-        Ours { future: BoxFuture<'static, Result<Response<Body>, Infallible>> },
+        Ours { #[pin] future: Answering },
     }
 }
 
@@ -34,7 +33,7 @@ impl<F> ResponseFuture<F> {
         Self { kind: Kind::Inner { future } }
     }
 
-    pub(crate) fn ours(future: BoxFuture<'static, Result<Response<Body>, Infallible>>) -> Self {
+    pub(crate) fn ours(future: Answering) -> Self {
         Self { kind: Kind::Ours { future } }
     }
 }
@@ -57,7 +56,7 @@ where
                 ready!(future.poll(cx)).map(|response| response.map(ResponseBody::inner))
             }
             KindProj::Ours { future } => {
-                let Ok(response) = ready!(future.as_mut().poll(cx));
+                let Ok(response) = ready!(future.poll(cx));
                 Ok(response.map(ResponseBody::ours))
             }
         })

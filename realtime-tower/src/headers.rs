@@ -5,12 +5,13 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::signed::Text;
-
 const NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
 const UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
 const CLOSED: HeaderName = HeaderName::from_static("stream-closed");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Headers that an answer of ours has, and one of the host's: room for all of them is made at once.
+pub(crate) const COUNT_MAX: usize = 12;
 
 /// What an answer knows of the tail.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,8 +21,8 @@ pub(crate) struct Tail {
 }
 
 /// The place to come back with, and what is known of the tail.
-pub(crate) fn place(headers: &mut HeaderMap, next: Text, tail: Tail) {
-    if let Ok(next) = HeaderValue::from_str(&next) {
+pub(crate) fn place(headers: &mut HeaderMap, next: &str, tail: Tail) {
+    if let Ok(next) = HeaderValue::from_str(next) {
         headers.insert(NEXT_OFFSET, next);
     }
     const TRUE: HeaderValue = HeaderValue::from_static("true");

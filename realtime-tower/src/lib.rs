@@ -49,6 +49,7 @@
 #![doc = include_str!("observe.md")]
 
 mod answered;
+mod answering;
 mod body;
 mod builder;
 mod config;
@@ -91,6 +92,7 @@ mod uplink;
 mod write_deadline;
 mod ws;
 
+pub use answering::Answering;
 pub use body::Body;
 pub use builder::{Builder, NoSource, builder};
 pub use config::{Config, Slow};

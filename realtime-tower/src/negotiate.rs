@@ -25,7 +25,7 @@ pub struct Ask {
     /// `Prefer: wait=N` (RFC 7240, section 4.3); zero is a plain poll.
     pub wait: Option<Duration>,
     /// `If-None-Match`, for answers that have an `ETag`.
-    pub if_none_match: Vec<HeaderValue>,
+    pub if_none_match: Tags,
     /// The place the client came with; none where the mount's default holds.
     pub start: Came,
     /// The headers of a request that asks for an upgrade.
@@ -44,7 +44,7 @@ impl Ask {
             accept: Accept::new(&parts.headers),
             live: query.live,
             wait: wait(&parts.headers),
-            if_none_match: tags(&parts.headers),
+            if_none_match: Tags::new(&parts.headers),
             start: resume::came(&parts.headers, &query.offsets),
             upgrade: is_upgrade(parts).then(|| Box::new(parts.headers.clone())),
             protocol: parts.extensions.get::<Protocol>().cloned(),
@@ -76,11 +76,39 @@ fn is_upgrade(parts: &Parts) -> bool {
 /// Tags of `If-None-Match` that are looked at; what comes after is not.
 const TAGS_MAX: usize = 16;
 
-/// `If-None-Match`, tag by tag, in bytes of their own: a poll that waits must not hold the head of its request.
-fn tags(headers: &HeaderMap) -> Vec<HeaderValue> {
-    let lines = headers.get_all(IF_NONE_MATCH).iter();
-    let tags = lines.flat_map(|line| line.as_bytes().split(|b| *b == b',')).map(<[u8]>::trim_ascii);
-    tags.filter_map(|tag| HeaderValue::from_bytes(tag).ok()).take(TAGS_MAX).collect()
+/// `If-None-Match`, in bytes of its own: a poll that waits must not hold the head of its request.
+#[derive(Debug, Clone, Default)]
+pub struct Tags {
+    /// With a comma between any two.
+    tags: Box<[u8]>,
+}
+
+impl Tags {
+    fn new(headers: &HeaderMap) -> Self {
+        let mut lines = headers.get_all(IF_NONE_MATCH).iter();
+        let Some(line) = lines.next() else { return Self::default() };
+        let mut tags = Vec::with_capacity(line.len());
+        for (at, tag) in std::iter::once(line).chain(lines).flat_map(split).take(TAGS_MAX).enumerate() {
+            if at > 0 {
+                tags.push(b',');
+            }
+            tags.extend_from_slice(tag);
+        }
+        Self { tags: tags.into() }
+    }
+
+    /// Each tag, as it was sent.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        split_bytes(&self.tags)
+    }
+}
+
+fn split(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    split_bytes(line.as_bytes())
+}
+
+fn split_bytes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
 /// What of the query concerns us.
@@ -92,6 +120,9 @@ struct Query {
 impl Query {
     fn new(query: &str) -> Self {
         let mut this = Self { live: None, offsets: Vec::new() };
+        if query.is_empty() {
+            return this;
+        }
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "live" => this.live = Some(value.into()),
@@ -137,11 +168,27 @@ fn elements(text: &str, separator: char) -> impl Iterator<Item = &str> {
 
 /// The media types a client accepts (RFC 9110, section 12.5.1).
 #[derive(Debug, Clone, Default)]
-pub struct Accept {
-    /// Type, subtype, weight in thousandths and parameters; none where the header is absent.
-    ranges: Option<Vec<Range>>,
+pub struct Accept(Ranges);
+
+#[derive(Debug, Clone, Default)]
+enum Ranges {
+    /// The header is absent.
+    #[default]
+    Absent,
+    /// One range, without weight or parameters, that most clients send.
+    Usual(&'static str, &'static str),
+    Listed(Vec<Range>),
 }
 
+/// What is sent as a whole by who asks for one kind of answer, by `fetch`, and by most programs: not worth an allocation.
+const USUAL: [(&[u8], &str, &str); 4] = [
+    (b"application/json", "application", "json"),
+    (b"text/event-stream", "text", "event-stream"),
+    (b"*/*", "*", "*"),
+    (b"application/x-ndjson", "application", "x-ndjson"),
+];
+
+/// Type, subtype, weight in thousandths and parameters.
 #[derive(Debug, Clone)]
 struct Range {
     ty: Box<str>,
@@ -168,12 +215,16 @@ const PARAMS_MAX: usize = 4;
 
 impl Accept {
     fn new(headers: &HeaderMap) -> Self {
-        let mut lines = headers.get_all(ACCEPT).iter().peekable();
-        if lines.peek().is_none() {
-            return Self::default();
+        let mut lines = headers.get_all(ACCEPT).iter();
+        let (first, second) = (lines.next(), lines.next());
+        let Some(first) = first else { return Self::default() };
+        if second.is_none()
+            && let Some((_, ty, subtype)) = USUAL.iter().find(|(whole, ..)| first.as_bytes() == *whole)
+        {
+            return Self(Ranges::Usual(ty, subtype));
         }
         let mut ranges = Vec::new();
-        for line in lines.filter_map(|line| line.to_str().ok()) {
+        for line in std::iter::once(first).chain(second).chain(lines).filter_map(|line| line.to_str().ok()) {
             // A list parser knows no `*`; each range is read for itself.
             for range in MediaTypeList::new(line).take(RANGES_MAX) {
                 let Ok(range) = range else { continue };
@@ -196,13 +247,14 @@ impl Accept {
             }
         }
         ranges.truncate(RANGES_MAX);
-        Self { ranges: Some(ranges) }
+        Self(Ranges::Listed(ranges))
     }
 
     /// A parameter of the ranges that name this media type.
     pub(crate) fn param(&self, ty: &str, subtype: &str, name: &str) -> Option<&str> {
-        let ranges = self.ranges.iter().flatten();
+        let Ranges::Listed(ranges) = &self.0 else { return None };
         let mut params = ranges
+            .iter()
             .filter(|range| range.q > 0 && &*range.ty == ty && &*range.subtype == subtype)
             .flat_map(|range| &range.params);
         params.find_map(|(of, value)| (&**of == name).then_some(&**value))
@@ -210,7 +262,11 @@ impl Accept {
 
     /// How a media type is accepted; not at all, or with weight 0, is none.
     pub fn of(&self, ty: &str, subtype: &str) -> Option<Accepted> {
-        let Some(ranges) = &self.ranges else { return Some(Accepted::Any(1000)) };
+        let ranges = match self.0 {
+            Ranges::Absent | Ranges::Usual("*", "*") => return Some(Accepted::Any(1000)),
+            Ranges::Usual(of, kind) => return (of == ty && kind == subtype).then_some(Accepted::Named(1000)),
+            Ranges::Listed(ref ranges) => ranges,
+        };
         let named = ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == subtype);
         let family = || ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == "*");
         let any = || ranges.iter().find(|range| &*range.ty == "*" && &*range.subtype == "*");
@@ -282,6 +338,34 @@ mod tests {
             assert_eq!(accept.of("application", "json"), json, "{line}");
         }
         assert_eq!(Accept::new(&HeaderMap::new()).of("a", "b"), Some(Any(1000)));
+    }
+
+    #[test]
+    fn a_usual_wish_is_read_as_when_it_is_spelt_otherwise() {
+        for (whole, ..) in USUAL {
+            let whole = std::str::from_utf8(whole).unwrap();
+            let (usual, spelt) = (accept(whole), accept(&format!("{whole};q=1.0")));
+            assert!(matches!((&usual.0, &spelt.0), (Ranges::Usual(..), Ranges::Listed(_))), "{whole}");
+            for (_, ty, subtype) in USUAL.iter().chain(&[(&b""[..], "text", "html")]) {
+                if *ty != "*" {
+                    assert_eq!(usual.of(ty, subtype), spelt.of(ty, subtype), "{whole}: {ty}/{subtype}");
+                }
+            }
+            assert_eq!(usual.param("text", "event-stream", "data"), None);
+        }
+    }
+
+    #[test]
+    fn so_many_tags_are_looked_at_over_all_lines() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(Tags::new(&headers).iter().filter(|tag| !tag.is_empty()).count(), 0);
+        headers.append(IF_NONE_MATCH, HeaderValue::from_static(" \"a\" ,W/\"b\""));
+        headers.append(IF_NONE_MATCH, HeaderValue::from_static("*"));
+        assert_eq!(Tags::new(&headers).iter().collect::<Vec<_>>(), [&b"\"a\""[..], b"W/\"b\"", b"*"]);
+        for n in 3..TAGS_MAX + 5 {
+            assert_eq!(Tags::new(&headers).iter().count(), n.min(TAGS_MAX));
+            headers.append(IF_NONE_MATCH, HeaderValue::from_static("\"c\""));
+        }
     }
 
     #[test]

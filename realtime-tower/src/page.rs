@@ -15,7 +15,7 @@ use realtime_core::{Batch, Cursor, Delivery, Entry, Feed, Gap, Opened, SourceErr
 use crate::body::Body;
 use crate::headers::{self, Tail};
 use crate::mount::{Away, Permit};
-use crate::negotiate::{Accepted, Ask};
+use crate::negotiate::{Accepted, Ask, Tags};
 use crate::signed::CursorForm;
 use crate::stats::add;
 use crate::timer::{Deadline, within};
@@ -98,8 +98,11 @@ pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Bo
 #[derive(Debug)]
 pub(crate) struct Page {
     from: Cursor,
-    gap: Option<Gap>,
-    batches: Vec<Batch>,
+    /// In a box, for most pages have none.
+    gap: Option<Box<Gap>>,
+    /// Most pages have one batch at most, which takes no allocation.
+    first: Option<Batch>,
+    rest: Vec<Batch>,
     events: usize,
     bytes: usize,
     pub(crate) next: Cursor,
@@ -113,8 +116,9 @@ impl Page {
     pub(crate) fn new(opened: &Opened) -> Self {
         Self {
             from: opened.cursor,
-            gap: opened.gap,
-            batches: Vec::new(),
+            gap: opened.gap.map(Box::new),
+            first: None,
+            rest: Vec::new(),
             events: 0,
             bytes: 0,
             next: opened.place(),
@@ -209,7 +213,7 @@ impl Page {
             }
             Some(Ok(Delivery::Gap(gap))) => {
                 self.next = gap.to;
-                self.gap = Some(gap);
+                self.gap = Some(Box::new(gap));
             }
             Some(Ok(Delivery::Live(cursor))) => {
                 self.next = cursor;
@@ -251,7 +255,10 @@ impl Page {
         self.bytes += batch.iter().map(|entry| entry.event().payload().bytes().len() + 1).sum::<usize>();
         self.events += batch.len();
         self.next = batch.cursor();
-        self.batches.push(batch);
+        match &self.first {
+            None => self.first = Some(batch),
+            Some(_) => self.rest.push(batch),
+        }
     }
 
     /// The answer: the page, or 304 where the client has it already. `empty` is the status of a page without news;
@@ -259,7 +266,7 @@ impl Page {
     pub(crate) fn answer(
         &self,
         media: Media,
-        if_none_match: &[HeaderValue],
+        if_none_match: &Tags,
         empty: StatusCode,
         permit: &Permit,
     ) -> Response<Body> {
@@ -269,7 +276,8 @@ impl Page {
             observe::gap(permit, gap);
         }
         let cursors = permit.cursors();
-        let etag = self.gap.is_none().then(|| self.etag(media, cursors));
+        let next = cursors.text(self.next);
+        let etag = self.gap.is_none().then(|| self.etag(media, &next, cursors));
         let is_known = etag.as_ref().is_some_and(|etag| self.is_known(if_none_match, etag));
         let status = match self.has_news() {
             _ if self.events == 0 && is_known => StatusCode::NOT_MODIFIED,
@@ -278,87 +286,110 @@ impl Page {
         };
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
+        let head = response.headers_mut();
+        head.reserve(headers::COUNT_MAX);
         if self.events == 0 {
             add(&counters.empties, 1);
         }
         if status == StatusCode::OK {
-            let body = self.body(media, cursors);
-            add(&counters.bytes, body.len() as u64);
-            *response.body_mut() = body.into();
-            response.headers_mut().insert(CONTENT_TYPE, media.content_type());
+            head.insert(CONTENT_TYPE, media.content_type());
         }
-        let head = response.headers_mut();
         if let Some(etag) = etag {
             head.insert(ETAG, etag);
         }
         head.insert(header::CACHE_CONTROL, HeaderValue::from_static(self::CACHE_CONTROL));
-        headers::place(
-            head,
-            cursors.text(self.next),
-            Tail { up_to_date: self.up_to_date, closed: self.closed },
-        );
+        headers::place(head, &next, Tail { up_to_date: self.up_to_date, closed: self.closed });
+        if status == StatusCode::OK {
+            let body = self.body(media, &next, cursors);
+            add(&counters.bytes, body.len() as u64);
+            *response.body_mut() = body.into();
+        }
         response
     }
 
     /// Weak: over media type, from, next and closed, so that it changes when a stream closes with nothing new.
-    fn etag(&self, media: Media, cursors: &CursorForm) -> HeaderValue {
-        let media = if media == Media::Json { 'j' } else { 'n' };
-        let closed = u8::from(self.closed);
-        let (from, next) = (cursors.text(self.from), cursors.text(self.next));
-        HeaderValue::try_from(format!("W/\"{media}-{from}-{next}-{closed}\""))
-            .unwrap_or(HeaderValue::from_static("W/\"\""))
+    fn etag(&self, media: Media, next: &str, cursors: &CursorForm) -> HeaderValue {
+        let from = cursors.text(self.from);
+        let begin: &[u8] = if media == Media::Json { b"W/\"j-" } else { b"W/\"n-" };
+        let end: &[u8] = if self.closed { b"-1\"" } else { b"-0\"" };
+        let etag = [begin, from.as_bytes(), b"-", next.as_bytes(), end].concat();
+        HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("W/\"\""))
     }
 
     /// Weak comparison with a list, or `*` (RFC 9110, sections 8.8.3.2 and 13.1.2). Who says `*` may never have seen
     /// that the source has ended: then it is not taken for an answer.
-    fn is_known(&self, if_none_match: &[HeaderValue], etag: &HeaderValue) -> bool {
-        let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+    fn is_known(&self, if_none_match: &Tags, etag: &HeaderValue) -> bool {
+        fn opaque(tag: &[u8]) -> &[u8] {
+            tag.strip_prefix(b"W/").unwrap_or(tag)
+        }
         let ours = opaque(etag.as_bytes());
-        let tags = if_none_match.iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
-        tags.map(<[u8]>::trim_ascii).any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
+        if_none_match.iter().any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
     }
 
-    fn body(&self, media: Media, cursors: &CursorForm) -> Bytes {
-        let mut out = Vec::with_capacity(128 + self.bytes + 96 * self.events);
+    fn body(&self, media: Media, next: &str, cursors: &CursorForm) -> Bytes {
         match media {
-            Media::Json => self.json(&mut out, cursors),
-            Media::NdJson => self.lines(&mut out, cursors),
+            Media::Json => self.json(next, cursors),
+            Media::NdJson => self.lines(cursors),
         }
-        out.into()
     }
 
-    fn json(&self, out: &mut Vec<u8>, cursors: &CursorForm) {
-        out.push(b'{');
-        if let Some(gap) = &self.gap {
-            out.extend_from_slice(b"\"gap\":");
-            out.extend_from_slice(envelope::gap_with(gap, |cursor| cursors.text(cursor)).as_bytes());
-            out.push(b',');
+    /// Written into one buffer that fits, for one with room to spare is shared by one more allocation.
+    fn json(&self, next: &str, cursors: &CursorForm) -> Bytes {
+        let gap = self.gap.as_ref().map(|gap| envelope::gap_with(gap, |cursor| cursors.text(cursor)));
+        let begin: [&[u8]; 4] = match &gap {
+            Some(gap) => [b"{\"gap\":", gap.as_bytes(), b",", EVENTS],
+            None => [b"{", b"", b"", EVENTS],
+        };
+        let end: [&[u8]; 5] = [
+            b"],\"next\":\"",
+            next.as_bytes(),
+            if self.up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
+            if self.closed { b",\"closed\":true" } else { b",\"closed\":false" },
+            b"}",
+        ];
+        if let Some(message) = self.only().filter(|_| cursors.is_plain()) {
+            let message = message.encoded(envelope::FORMAT, envelope::event);
+            let [open, gap, comma, events] = begin;
+            let [close, next, up_to_date, closed, brace] = end;
+            return [open, gap, comma, events, &message, close, next, up_to_date, closed, brace]
+                .concat()
+                .into();
         }
-        out.extend_from_slice(b"\"events\":[");
+        let mut out = Vec::with_capacity(self.room());
+        begin.iter().for_each(|piece| out.extend_from_slice(piece));
         let mut separator: &[u8] = b"";
         for (cursor, message) in self.messages() {
             out.extend_from_slice(separator);
-            write_message(out, cursor, &message, cursors);
+            write_message(&mut out, cursor, &message, cursors);
             separator = b",";
         }
-        let (next, up_to_date, closed) = (cursors.text(self.next), self.up_to_date, self.closed);
-        out.extend_from_slice(
-            format!(r#"],"next":"{next}","upToDate":{up_to_date},"closed":{closed}}}"#).as_bytes(),
-        );
+        end.iter().for_each(|piece| out.extend_from_slice(piece));
+        out.into()
+    }
+
+    /// The event of a page that has no other.
+    fn only(&self) -> Option<&Entry> {
+        self.first.as_ref().filter(|_| self.events == 1)?.iter().next()
+    }
+
+    /// Bytes that a page of several takes, or a little more.
+    fn room(&self) -> usize {
+        128 + self.bytes + 96 * self.events
     }
 
     /// The messages of `realtime.v1`, one a line. The last has the place: `$end` of a closed source, `$live` at the
     /// tail, `$ping` where the page was cut.
-    fn lines(&self, out: &mut Vec<u8>, cursors: &CursorForm) {
+    fn lines(&self, cursors: &CursorForm) -> Bytes {
+        let mut out = Vec::with_capacity(self.room());
         let control = |out: &mut Vec<u8>, control: Control| {
             out.extend_from_slice(control.message_with(|cursor| cursors.text(cursor)).as_bytes());
             out.push(b'\n');
         };
-        if let Some(gap) = self.gap {
-            control(out, Control::Gap(gap));
+        if let Some(gap) = &self.gap {
+            control(&mut out, Control::Gap(**gap));
         }
         for (cursor, message) in self.messages() {
-            write_message(out, cursor, &message, cursors);
+            write_message(&mut out, cursor, &message, cursors);
             out.push(b'\n');
         }
         let last = match (self.closed, self.up_to_date) {
@@ -366,15 +397,18 @@ impl Page {
             (false, true) => Control::Live(self.next),
             (false, false) => Control::Ping(self.next),
         };
-        control(out, last);
+        control(&mut out, last);
+        out.into()
     }
 
     fn messages(&self) -> impl Iterator<Item = (Cursor, Bytes)> + '_ {
-        self.batches.iter().flat_map(|batch| {
+        self.first.iter().chain(&self.rest).flat_map(|batch| {
             batch.iter().map(Entry::cursor).zip(batch.encoded(envelope::FORMAT, envelope::event))
         })
     }
 }
+
+const EVENTS: &[u8] = b"\"events\":[";
 
 /// A message as it is shared, or with the id that is this reader's.
 fn write_message(out: &mut Vec<u8>, cursor: Cursor, message: &[u8], cursors: &CursorForm) {

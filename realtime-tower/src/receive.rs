@@ -69,7 +69,7 @@ pub(crate) async fn receive<B, U>(
     body: B,
     announced: Announced,
     session: Option<Session>,
-    extensions: Arc<Extensions>,
+    extensions: Option<Arc<Extensions>>,
     mut uplink: U,
     mount: &Mount,
 ) -> Response<Body>

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use tower_service::Service;
 
+use crate::answering::{Answering, Begun};
 use crate::body::Body;
 use crate::endpoint::Endpoint;
 use crate::source::{Fixed, Made as _, MakeSource};
@@ -84,7 +84,7 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = Answering;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -94,10 +94,10 @@ where
         let inner = self.inner.clone();
         let (mut parts, body) = request.into_parts();
         let admitted = inner.endpoint.admit(&mut parts, inner.uplink.is_there());
-        Box::pin(async move {
+        Answering::new(async move {
             let mut admitted = match admitted {
                 Ok(admitted) => admitted,
-                Err(response) => return Ok(*response),
+                Err(response) => return Begun::Answered(*response),
             };
             match inner.make.make(parts).await {
                 Ok(made) => {
@@ -105,9 +105,9 @@ where
                     if let Some(session) = session {
                         admitted.add_session(session);
                     }
-                    Ok(inner.endpoint.answer(admitted, body, source, inner.uplink.clone()).await)
+                    inner.endpoint.begin(admitted, body, source, inner.uplink.clone()).await
                 }
-                Err(response) => Ok(response),
+                Err(response) => Begun::Answered(response),
             }
         })
     }

@@ -1,6 +1,7 @@
 //! The one file that touches time.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -182,9 +183,14 @@ impl Moment {
     }
 }
 
-/// The future's output, or nothing when it takes longer. It is polled in place: the timer is all that is added.
+/// The future's output, or nothing when it takes longer. It is polled in place, and what is there at once costs no timer.
 pub(crate) async fn within<F: Future>(pause: Duration, future: F) -> Option<F::Output> {
-    tokio::time::timeout(pause, future).await.ok()
+    let (mut future, mut deadline) = (pin!(future), None);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => deadline.get_or_insert_with(|| Deadline::after(pause)).poll_due(cx).map(|()| None),
+    })
+    .await
 }
 
 pub(crate) async fn pause(pause: Duration) {
@@ -220,8 +226,6 @@ pub(crate) fn spread(pause: Duration, over: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

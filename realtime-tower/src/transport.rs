@@ -100,7 +100,7 @@ pub struct Visit<F, U> {
     pub(crate) uplink: U,
     pub(crate) permit: Permit,
     pub(crate) upgrade: Option<Upgrade>,
-    pub(crate) extensions: Arc<Extensions>,
+    pub(crate) extensions: Option<Arc<Extensions>>,
 }
 
 impl<F, U> Visit<F, U> {
@@ -129,24 +129,32 @@ impl<F, U> std::fmt::Debug for Visit<F, U> {
 /// What of a visit is no part of its downlink.
 pub(crate) struct Rest<U> {
     pub(crate) uplink: U,
-    pub(crate) extensions: Arc<Extensions>,
+    pub(crate) extensions: Option<Arc<Extensions>>,
 }
 
-/// An answer: its head and body, and what has to run on behind it.
-pub struct Answer {
-    pub(crate) response: Response<Body>,
-    pub(crate) task: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+/// An answer.
+pub enum Answer {
+    /// Its head and body, and what has to run on behind it.
+    Ready(Response<Body>, Option<Pin<Box<dyn Future<Output = ()> + Send>>>),
+    /// One that waits for news, and holds no more than it takes for that.
+    Waits(Waiting),
 }
+
+/// What is left of a request that waits.
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 impl From<Response<Body>> for Answer {
     fn from(response: Response<Body>) -> Self {
-        Self { response, task: None }
+        Self::Ready(response, None)
     }
 }
 
 impl std::fmt::Debug for Answer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("response", &self.response).finish_non_exhaustive()
+        match self {
+            Self::Ready(response, _) => f.debug_tuple("Ready").field(response).finish_non_exhaustive(),
+            Self::Waits(_) => f.write_str("Waits"),
+        }
     }
 }
 

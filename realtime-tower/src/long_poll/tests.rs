@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Request;
 
+use super::reply::applied;
 use super::{LongPollConfig, LongPollTransport};
 use crate::negotiate::Ask;
 use crate::transport::Room;
@@ -34,6 +35,13 @@ fn a_wait_that_was_not_asked_for_is_the_default_jittered_downwards_in_whole_seco
     assert!(waits.iter().any(|wait| *wait != waits[0]), "not all of them come back at once");
     let tiny = LongPollConfig { wait: Duration::from_millis(1), ..LongPollConfig::default() };
     assert_eq!(LongPollTransport(tiny).wait(&ask("/", &[])), Duration::from_secs(1), "one at least");
+}
+
+#[test]
+fn the_wait_that_was_applied_is_told_in_seconds() {
+    for seconds in (0..1_100).chain([u64::from(u32::MAX), u64::MAX]) {
+        assert_eq!(applied(Duration::from_secs(seconds)), format!("wait={seconds}"));
+    }
 }
 
 #[test]

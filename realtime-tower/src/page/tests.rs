@@ -31,7 +31,11 @@ async fn filled(limits: PageLimits, items: impl IntoIterator<Item = Item>) -> Pa
 
 /// Status, body and the ETag of an answer.
 fn answered(page: &Page, media: Media, if_none_match: &[&str], empty: u16) -> (u16, String, Option<String>) {
-    let tags: Vec<_> = if_none_match.iter().map(|tag| HeaderValue::from_str(tag).unwrap()).collect();
+    let mut request = http::Request::builder();
+    for tag in if_none_match {
+        request = request.header(header::IF_NONE_MATCH, *tag);
+    }
+    let tags = Ask::new(&request.body(()).unwrap().into_parts().0).if_none_match;
     let (_mount, permit) = permit(Config::default());
     let response = page.answer(media, &tags, StatusCode::from_u16(empty).unwrap(), &permit);
     let (head, mut body) = response.into_parts();
@@ -66,14 +70,44 @@ async fn a_signed_page_is_the_same_with_a_tag_on_every_cursor() {
     for page in [lossy, whole, ended] {
         for media in [Media::Json, Media::NdJson] {
             let (_, plain, etag) = answered(&page, media, &[], 200);
-            let body = page.body(media, &cursors);
+            let next = cursors.text(page.next);
+            let body = page.body(media, &next, &cursors);
             assert_eq!(std::str::from_utf8(&body), Ok(&*tagged(&plain)));
-            let signed_etag = page.gap.is_none().then(|| page.etag(media, &cursors));
+            let signed_etag = page.gap.is_none().then(|| page.etag(media, &next, &cursors));
             assert_eq!(
                 signed_etag.as_ref().and_then(|etag| etag.to_str().ok()),
                 etag.as_deref().map(tagged).as_deref()
             );
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_page_of_one_event_is_written_like_any_other() {
+    for (has_gap, up_to_date, closed) in
+        [(false, true, false), (false, false, false), (false, true, true), (true, true, false)]
+    {
+        let opened = if has_gap { opened().with_gap(gap(0, 4)) } else { opened() };
+        let (script, mut feed) = feed();
+        script.send(Ok(Delivery::Events(batch(5..=5, up_to_date)))).unwrap();
+        if !closed {
+            script.send(events(6..=6)).unwrap();
+        }
+        drop(script);
+        let mut page = Page::new(&opened);
+        page.fill(&mut feed, limits(1, 1000), PATIENCE).await.unwrap();
+        (page.up_to_date, page.closed) = (up_to_date, closed);
+        let message = envelope::event(batch(5..=5, true).iter().next().unwrap());
+        let message = std::str::from_utf8(&message).unwrap();
+        let told = if has_gap { format!("\"gap\":{},", envelope::gap(&gap(0, 4))) } else { String::new() };
+        let next = at(5);
+        let expected = format!(
+            r#"{{{told}"events":[{message}],"next":"{next}","upToDate":{up_to_date},"closed":{closed}}}"#
+        );
+        let (_, body, etag) = answered(&page, Media::Json, &[], 200);
+        assert_eq!(body, expected);
+        let of = format!("W/\"j-{}-{next}-{}\"", at(0), u8::from(closed));
+        assert_eq!(etag, (!has_gap).then_some(of));
     }
 }
 
@@ -132,18 +166,21 @@ async fn a_gap_that_the_feed_says_first_stands_at_the_head_too() {
 async fn a_gap_in_mid_page_ends_the_page_before_it() {
     let page =
         filled(PageLimits::default(), [events(1..=2), Ok(Delivery::Gap(gap(2, 5))), events(6..=6)]).await;
-    assert_eq!((page.gap, page.events, page.next, page.up_to_date), (None, 2, at(2), false));
+    assert_eq!(
+        (page.gap.as_deref().copied(), page.events, page.next, page.up_to_date),
+        (None, 2, at(2), false)
+    );
     // Two gaps in a row are two pages.
     let gaps = [Ok(Delivery::Gap(gap(0, 3))), Ok(Delivery::Gap(gap(3, 5)))];
     let page = filled(PageLimits::default(), gaps).await;
-    assert_eq!((page.gap, page.next, page.up_to_date), (Some(gap(0, 3)), at(3), false));
+    assert_eq!((page.gap.as_deref().copied(), page.next, page.up_to_date), (Some(gap(0, 3)), at(3), false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_gap_behind_the_tail_ends_the_page_too() {
     let items = [Ok(Delivery::Events(batch(1..=2, true))), Ok(Delivery::Gap(gap(2, 5)))];
     let page = filled(PageLimits::default(), items).await;
-    assert_eq!((page.gap, page.next, page.up_to_date), (None, at(2), false));
+    assert_eq!((page.gap.as_deref().copied(), page.next, page.up_to_date), (None, at(2), false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -343,7 +380,7 @@ proptest! {
                 let mut page = Page::new(&Opened::new(at(place)));
                 let read = page.fill(&mut feed_of(batches), limits(events_max, bytes_max), PATIENCE).await;
                 assert!(read.is_ok() && page.events <= events_max);
-                seen.extend(page.batches.iter().flatten().map(|entry| entry.cursor().position()));
+                seen.extend(page.first.iter().chain(&page.rest).flatten().map(|entry| entry.cursor().position()));
                 place = page.next.position();
                 if page.closed {
                     return seen;

@@ -99,13 +99,13 @@ impl Room for SseTransport {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
             let next = visit.permit.cursors().text(opened.cursor);
-            headers::place(response.headers_mut(), next, Tail { up_to_date: true, closed: true });
+            headers::place(response.headers_mut(), &next, Tail { up_to_date: true, closed: true });
             return response.into();
         }
         let mut response = head();
         if let Some(opened) = &visit.opened {
             let next = visit.permit.cursors().text(opened.cursor);
-            headers::place(response.headers_mut(), next, Tail::default());
+            headers::place(response.headers_mut(), &next, Tail::default());
         }
         // What stands in case nobody can say more, as in a crash: as wide as others draw their first wait then.
         let retry = visit.permit.config().retry;

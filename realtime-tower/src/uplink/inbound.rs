@@ -1,7 +1,7 @@
 //! A message from a client.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use http::{Extensions, StatusCode};
 use realtime_core::{DEFAULT_NAME, Payload, Topic};
@@ -22,11 +22,12 @@ use super::UplinkError;
 pub struct Inbound {
     name: Cow<'static, str>,
     payload: Payload,
-    extensions: Arc<Extensions>,
+    /// None where it has none.
+    extensions: Option<Arc<Extensions>>,
 }
 
 impl Inbound {
-    pub(crate) fn new(name: Option<String>, payload: Payload, extensions: Arc<Extensions>) -> Self {
+    pub(crate) fn new(name: Option<String>, payload: Payload, extensions: Option<Arc<Extensions>>) -> Self {
         Self { name: name.map_or(Cow::Borrowed(DEFAULT_NAME), Cow::Owned), payload, extensions }
     }
 
@@ -47,7 +48,7 @@ impl Inbound {
 
     /// A text message, for tests of a handler.
     pub fn text(text: impl Into<String>) -> Self {
-        Self::new(None, Payload::Text(text.into().into()), Arc::default())
+        Self::new(None, Payload::Text(text.into().into()), None)
     }
 
     /// What the client calls it; `message` where it does not.
@@ -101,7 +102,8 @@ impl Inbound {
 
     /// What the layers in front of the mount put into the request, for example who the user is.
     pub fn extensions(&self) -> &Extensions {
-        &self.extensions
+        static NONE: LazyLock<Extensions> = LazyLock::new(Extensions::new);
+        self.extensions.as_deref().unwrap_or(&NONE)
     }
 }
 
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn the_same_word_is_heard_in_whatever_way_it_came() {
         let heard = |payload| {
-            let message = Inbound::new(None, payload, Arc::default());
+            let message = Inbound::new(None, payload, None);
             message.to_text().map(Cow::into_owned).map_err(|refused| refused.status().as_u16())
         };
         assert_eq!(heard(Payload::Text("hello".into())).as_deref(), Ok("hello"));

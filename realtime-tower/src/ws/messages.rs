@@ -28,7 +28,7 @@ pub(super) enum Mode {
 /// The messages of one connection that wait for the handler, and the one it has.
 pub(super) struct Messages<U> {
     uplink: U,
-    extensions: Arc<Extensions>,
+    extensions: Option<Arc<Extensions>>,
     mode: Mode,
     waiting: VecDeque<Asked>,
     running: Running,
@@ -65,7 +65,7 @@ struct Sent<'a> {
 const REF_BYTES_MAX: usize = 128;
 
 impl<U: Uplink> Messages<U> {
-    pub(super) fn new(uplink: U, extensions: Arc<Extensions>, mode: Mode) -> Self {
+    pub(super) fn new(uplink: U, extensions: Option<Arc<Extensions>>, mode: Mode) -> Self {
         Self { uplink, extensions, mode, waiting: VecDeque::new(), running: Running::None }
     }
 

@@ -109,10 +109,10 @@ impl Room for WebSocketTransport {
         let mut response = begun(handshake, version);
         if let Some(opened) = &visit.opened {
             let next = visit.permit.cursors().text(opened.cursor);
-            headers::place(response.headers_mut(), next, Tail::default());
+            headers::place(response.headers_mut(), &next, Tail::default());
         }
         let task = Box::pin(session(upgrade, visit, mode, self.0));
-        Answer { response, task: Some(task) }
+        Answer::Ready(response, Some(task))
     }
 }
 

@@ -23,7 +23,7 @@ fn echo() -> impl Uplink {
 }
 
 fn messages<U: Uplink>(uplink: U, mode: Mode) -> Messages<U> {
-    Messages::new(uplink, Arc::default(), mode)
+    Messages::new(uplink, None, mode)
 }
 
 /// The payload of a frame, and whether it is binary.

@@ -78,7 +78,7 @@ impl World {
         let config = WebSocketConfig::default();
         let downlink =
             Downlink::new(Box::pin(view.subscribe(Start::Live)), None, permit, false, config.heartbeat);
-        let messages = Messages::new(uplink, Arc::default(), mode);
+        let messages = Messages::new(uplink, None, mode);
         let mut session = Session::new(io, Bytes::new(), downlink.of(view.as_log()), messages, mode, config);
         let session = tokio::spawn(async move { poll_fn(|cx| session.poll_over(cx)).await });
         let mut client = Client { socket: socket.unwrap(), read: Vec::new(), session };
