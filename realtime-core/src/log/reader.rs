@@ -29,7 +29,7 @@ pub struct LogFeed {
     live: Live,
     /// The closings at which its set was found open: only after another can it have ended.
     closings: u64,
-    /// Whether it has woken the next few since it was parked.
+    /// Whether it has woken others since it waited last: once is enough when all that is left is to wait again.
     has_passed_on: bool,
 }
 
@@ -82,10 +82,10 @@ impl Stream for LogFeed {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let step = this.glance(cx).unwrap_or_else(|| this.look(cx));
-        // Once for each time that it comes and finds something, or comes for nothing.
         let is_parked = matches!(step, Step::Parked);
+        let is_rest = is_parked || matches!(step, Step::Item(Delivery::Live(_)));
         if let Some(seat) = this.seat
-            && !(is_parked && this.has_passed_on)
+            && !(is_rest && this.has_passed_on)
         {
             this.log.seats.pass_on(seat);
         }
