@@ -76,6 +76,15 @@ impl LogFeed {
     }
 }
 
+#[cfg(test)]
+#[cfg(realtime_loom)]
+impl LogFeed {
+    /// The newest place that it has told.
+    pub(crate) fn place(&self) -> u64 {
+        self.told
+    }
+}
+
 impl Stream for LogFeed {
     type Item = Result<Delivery, SourceError>;
 
