@@ -212,7 +212,7 @@ const GLANCES: usize = 4;
 
 impl Drop for LogFeed {
     fn drop(&mut self) {
-        if let Some(seat) = self.seat {
+        if let Some(seat) = self.seat.take() {
             self.log.seats.leave(seat, &self.set);
         }
     }

@@ -91,14 +91,13 @@ impl Seats {
     /// Frees the seat of a reader of these topics, and passes on what it was woken for.
     pub(crate) fn leave(&self, seat: usize, set: &TopicSet) {
         let shard = &self.shards[seat % SHARDS];
-        shard.readers.fetch_sub(1, Ordering::Relaxed);
-        // While it still has its seat, which tells how many it owes.
-        self.pass_on(seat);
         let mut room = shard.room.lock();
-        let former = room.leave(seat / SHARDS, set);
+        let (is_woken, former) = room.leave(seat / SHARDS, set);
+        shard.readers.fetch_sub(1, Ordering::Relaxed);
         shard.tell(&room);
         drop(room);
         drop(former);
+        self.wake_next(seat % SHARDS, |_| is_woken);
     }
 
     /// Parks a reader in its seat unless there is news, which is looked for under the lock: a publish moves the head
@@ -146,20 +145,24 @@ impl Seats {
         wake(woken);
     }
 
-    /// Wakes the next of those who are due, in the name of the reader of a seat: of its own shard if there are any.
+    /// Wakes the next of those who are due, as the reader of a seat comes.
     pub(crate) fn pass_on(&self, seat: usize) {
-        for number in seat..seat + SHARDS {
-            let shard = &self.shards[number % SHARDS];
-            if shard.is_due.load(Ordering::Acquire) {
-                let mut woken = [const { None }; FEW];
-                let mut room = shard.room.lock();
-                let is_extra = number == seat && !room.is_woken(seat / SHARDS);
-                room.take_first(&mut woken[..if is_extra { FEW } else { 1 }]);
-                shard.tell(&room);
-                drop(room);
-                return wake(woken);
-            }
-        }
+        self.wake_next(seat % SHARDS, |own| own.is_woken(seat / SHARDS));
+    }
+
+    /// Of a comer's own shard if anybody is due in there: one for one that was woken, and some for who comes besides.
+    fn wake_next(&self, own: usize, is_woken: impl FnOnce(&Room) -> bool) {
+        let next =
+            (own..own + SHARDS).find(|number| self.shards[number % SHARDS].is_due.load(Ordering::Acquire));
+        let Some(number) = next else { return };
+        let shard = &self.shards[number % SHARDS];
+        let mut woken = [const { None }; FEW];
+        let mut room = shard.room.lock();
+        let count = if number == own && !is_woken(&room) { FEW } else { 1 };
+        room.take_first(&mut woken[..count]);
+        shard.tell(&room);
+        drop(room);
+        wake(woken);
     }
 
     /// Readers whose set holds the topic, waiting or not.

@@ -95,9 +95,9 @@ impl Room {
         seat
     }
 
-    /// What it returns is to be dropped outside the lock.
-    pub(super) fn leave(&mut self, seat: usize, set: &TopicSet) -> Option<Waker> {
-        let Seat { waker, links, .. } = self.seats.try_remove(seat)?;
+    /// Whether the reader was woken since it waited last, and its waker, which is to be dropped outside the lock.
+    pub(super) fn leave(&mut self, seat: usize, set: &TopicSet) -> (bool, Option<Waker>) {
+        let Seat { waker, links, is_woken } = self.seats.remove(seat);
         let Self { chains, all, exact, prefixes, .. } = self;
         links.iter().for_each(|link| chains.remove(link));
         match &set.0 {
@@ -112,7 +112,7 @@ impl Room {
             }
             Set::Exact(topics) => topics.iter().for_each(|topic| leave_list(exact, topic, chains)),
         }
-        waker
+        (is_woken, waker)
     }
 
     /// The waker whose place another takes is left in its stead.
