@@ -65,8 +65,13 @@ struct Options {
 
 impl Options {
     fn read() -> Result<Self, Box<dyn std::error::Error>> {
-        let mut options =
-            Self { rounds: 60, readers: vec![1, 1_000, 100_000], threads: vec![1, 2], publishers: vec![Publisher::Outside, Publisher::Task], only: None };
+        let mut options = Self {
+            rounds: 60,
+            readers: vec![1, 1_000, 100_000],
+            threads: vec![1, 2],
+            publishers: vec![Publisher::Outside, Publisher::Task],
+            only: None,
+        };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             let number = |arguments: &mut lexopt::Parser| -> Result<usize, Box<dyn std::error::Error>> {
@@ -76,7 +81,12 @@ impl Options {
                 lexopt::Arg::Long("rounds") => options.rounds = number(&mut arguments)?,
                 lexopt::Arg::Long("readers") => options.readers = vec![number(&mut arguments)?],
                 lexopt::Arg::Long("threads") => options.threads = vec![number(&mut arguments)?],
-                lexopt::Arg::Long("publisher") => options.publishers = match &*arguments.value()?.to_string_lossy() { "outside" => vec![Publisher::Outside], _ => vec![Publisher::Task] },
+                lexopt::Arg::Long("publisher") => {
+                    options.publishers = match &*arguments.value()?.to_string_lossy() {
+                        "outside" => vec![Publisher::Outside],
+                        _ => vec![Publisher::Task],
+                    }
+                }
                 lexopt::Arg::Long("only") => {
                     options.only = Some(arguments.value()?.to_string_lossy().into_owned())
                 }

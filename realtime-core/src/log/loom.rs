@@ -25,6 +25,7 @@ use super::ledger::{Charge, Ledger, TopicLedger};
 use crate::cursor::Start;
 use crate::event::Event;
 use crate::feed::Delivery;
+use crate::limits::Keep;
 use crate::log::{Log, LogFeed};
 use crate::source::Source;
 use crate::sync::Arc;
@@ -176,6 +177,143 @@ fn a_reader_that_goes_takes_nobodys_wake_up() {
         publisher.join().unwrap();
         leaver.join().unwrap();
         assert_eq!(log.readers(&Topic::new("any").unwrap()), 0);
+    });
+}
+
+/// Readers of one log, parked where nobody hears them: two in the first shard, one in the second. A publish wakes one of each
+/// shard; the other is due.
+fn parked(log: &Log) -> [LogFeed; 3] {
+    let mut feeds = [(); 3].map(|()| log.subscribe(Start::Earliest));
+    for feed in &mut feeds {
+        // It opens, is live, and waits.
+        (0..3).for_each(|_| poll(feed));
+    }
+    feeds
+}
+
+#[test]
+fn a_woken_reader_that_is_dropped_passes_the_wave_on() {
+    explore(3, || {
+        let log = log();
+        let [goes, stays, _silent] = parked(&log);
+        // Another task than the one it was parked in.
+        let reader = thread::spawn(move || assert_eq!(block_on(read(stays, 1)), 1));
+        log.publish(event()).unwrap();
+        drop(goes);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_reader_of_another_shard_passes_the_wave_on() {
+    explore(3, || {
+        let log = log();
+        let [_silent, stays, mut comes] = parked(&log);
+        let reader = thread::spawn(move || assert_eq!(block_on(read(stays, 1)), 1));
+        log.publish(event()).unwrap();
+        poll(&mut comes);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_later_publish_wakes_who_is_still_due() {
+    explore(3, || {
+        let log = log();
+        let [_silent, stays, _silent_too] = parked(&log);
+        let reader = thread::spawn(move || assert!(block_on(read(stays, 1)) >= 1));
+        log.publish(event()).unwrap();
+        log.publish(event().with_topic(Topic::new("elsewhere").unwrap())).unwrap();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn two_who_come_at_once_hand_on_all_there_is() {
+    explore(2, || {
+        let log = log();
+        let [first, stays, mut second] = parked(&log);
+        let reader = thread::spawn(move || assert_eq!(block_on(read(stays, 1)), 1));
+        log.publish(event()).unwrap();
+        let leaver = thread::spawn(move || drop(first));
+        poll(&mut second);
+        leaver.join().unwrap();
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_close_in_the_middle_of_a_wave_is_the_end_for_everybody() {
+    explore(3, || {
+        let log = log();
+        let [goes, stays, _silent] = parked(&log);
+        let reader = thread::spawn(move || assert_eq!(block_on(read(stays, usize::MAX)), 1));
+        log.publish(event()).unwrap();
+        log.close();
+        drop(goes);
+        reader.join().unwrap();
+    });
+}
+
+#[test]
+fn a_publish_finds_a_reader_that_goes_to_another_task() {
+    explore(4, || {
+        let log = log();
+        let mut feed = log.subscribe(Start::Earliest);
+        let publisher = thread::spawn(move || log.publish(event()).unwrap());
+        (0..3).for_each(|_| poll(&mut feed));
+        // It may have got the event there already.
+        let left = 1 - usize::from(feed.place() > 0);
+        assert_eq!(block_on(read(feed, left)), left);
+        publisher.join().unwrap();
+    });
+}
+
+/// The slots are two, and the log keeps one entry: they are emptied and taken by later ones while they are read.
+#[test]
+fn what_is_dropped_while_slots_are_read_is_told() {
+    explore(3, || {
+        let log = Log::builder().epoch(1).keep(TopicSet::all(), Keep::history().entries(1)).build();
+        let mut feed = log.subscribe(Start::Earliest);
+        (0..3).for_each(|_| poll(&mut feed));
+        let publisher = thread::spawn(move || {
+            (0..3).for_each(|_| drop(log.publish(event())));
+            log.close();
+        });
+        let (mut place, mut events) = (0, 0);
+        while let Some(delivery) = block_on(poll_fn(|cx| Pin::new(&mut feed).poll_next(cx))) {
+            match delivery.unwrap() {
+                Delivery::Events(batch) => {
+                    for entry in &batch {
+                        assert_eq!(entry.cursor().position(), place + 1, "nothing is passed over in silence");
+                        place = entry.cursor().position();
+                        events += 1;
+                    }
+                }
+                Delivery::Gap(gap) => place = gap.to.position(),
+                _ => {}
+            }
+        }
+        assert!(place == 3 && events >= 1);
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn what_is_published_together_is_read_together() {
+    explore(4, || {
+        let log = log();
+        let mut feed = log.subscribe(Start::Earliest);
+        (0..3).for_each(|_| poll(&mut feed));
+        let publisher = thread::spawn(move || log.publish_all([event(), event()]).unwrap());
+        loop {
+            match block_on(poll_fn(|cx| Pin::new(&mut feed).poll_next(cx))) {
+                Some(Ok(Delivery::Events(batch))) => break assert_eq!(batch.len(), 2),
+                Some(Ok(_)) => {}
+                end => panic!("{end:?}"),
+            }
+        }
+        publisher.join().unwrap();
     });
 }
 

@@ -29,7 +29,7 @@ pub struct LogFeed {
     live: Live,
     /// The closings at which its set was found open: only after another can it have ended.
     closings: u64,
-    /// Whether it has woken the next few since it was parked.
+    /// Whether it has woken others since it waited last: once is enough when all that is left is to wait again.
     has_passed_on: bool,
 }
 
@@ -76,16 +76,25 @@ impl LogFeed {
     }
 }
 
+#[cfg(test)]
+#[cfg(realtime_loom)]
+impl LogFeed {
+    /// The newest place that it has told.
+    pub(crate) fn place(&self) -> u64 {
+        self.told
+    }
+}
+
 impl Stream for LogFeed {
     type Item = Result<Delivery, SourceError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let step = this.glance(cx).unwrap_or_else(|| this.look(cx));
-        // Once for each time that it comes and finds something, or comes for nothing.
         let is_parked = matches!(step, Step::Parked);
+        let is_rest = is_parked || matches!(step, Step::Item(Delivery::Live(_)));
         if let Some(seat) = this.seat
-            && !(is_parked && this.has_passed_on)
+            && !(is_rest && this.has_passed_on)
         {
             this.log.seats.pass_on(seat);
         }
@@ -203,7 +212,7 @@ const GLANCES: usize = 4;
 
 impl Drop for LogFeed {
     fn drop(&mut self) {
-        if let Some(seat) = self.seat {
+        if let Some(seat) = self.seat.take() {
             self.log.seats.leave(seat, &self.set);
         }
     }

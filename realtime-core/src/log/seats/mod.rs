@@ -11,15 +11,17 @@
 //!                         └──────────────────────────────┘
 //! ```
 //!
-//! **Who is due is woken in turns.** The publisher wakes the first [`FIRST`]; each feed of the log that is polled or
-//! dropped wakes the next one, or the next [`FEW`] where few have been woken since itself was, and so does every later
-//! publish the next `FIRST`. So a wake-up that was begun is either done or stands in `due`, where the next comer finds it, whoever
-//! that is: nothing is lost with a reader that is woken and never polled, or is dropped before.
+//! **Who is due is woken in turns.** The publisher wakes the first [`FIRST`], and so does every later publish. One of
+//! them that comes, by polling or dropping its feed, wakes the next one, so that as many are on their way as were at
+//! first: few enough to be polled while they are in the processor's cache. A feed that comes without having been woken wakes
+//! the next [`FEW`]. So a wake-up that was begun is either done or stands in `due`, where the next comer finds it,
+//! whoever that is: nothing is lost with a reader that is woken and never polled, or is dropped before.
 //!
-//! **What bounds the delay** is the next poll or drop of any feed of the log, or the next publish. A reader that is woken
-//! and does not come takes one wake-up, once, for it waits again only when it has been polled; and as long as one in
-//! [`FEW`] comes, the wave goes on at its width. The first are taken from both ends of each shard, those that waited
-//! longest and those that parked last, so that readers that fell silent together do not fill them.
+//! **What bounds the delay**: a reader that is woken and does not come takes one wake-up with it, once, for it waits again
+//! only when it has been polled. Until `FIRST` readers have fallen silent at one event the wave goes on by itself; then
+//! until the next poll or drop of any feed of the log, such as for a heartbeat, or the next publish. The first are
+//! taken from both ends of each shard, those that waited longest and those that parked last, so that readers that fell silent
+//! together do not fill them.
 //!
 //! Seats are spread over shards, so that threads that hand a wave on seldom meet at a lock. Who comes looks after its own
 //! shard, and after the others when nobody is due in there.
@@ -43,12 +45,8 @@ const FIRST: usize = 64;
 #[cfg(realtime_loom)]
 const FIRST: usize = 2;
 
-/// Readers that one who comes wakes at most.
+/// Readers that one who comes without having been woken wakes.
 const FEW: usize = 4;
-
-/// Readers that are on their way in one shard, so that who is woken is soon polled and still in the processor's cache: while
-/// fewer have been woken behind one who comes, it wakes [`FEW`].
-const WIDTH: usize = FIRST / SHARDS;
 
 /// More than the threads that most hosts read with; each costs a publish a lock.
 #[cfg(not(realtime_loom))]
@@ -82,9 +80,9 @@ impl Seats {
 
     /// Seats a reader of these topics. Under the log's lock, so that the next publish knows of it.
     pub(crate) fn take(&self, set: &TopicSet) -> usize {
-        let readers = |number: &usize| self.shards[*number].readers.load(Ordering::Relaxed);
-        let emptiest = (0..SHARDS).min_by_key(readers).unwrap_or_default();
-        let number = if readers(&0) < FIRST { 0 } else { emptiest };
+        // The emptiest, by dozens, so that readers that came together and whose memory lies together are woken together.
+        let dozens = |number: &usize| self.shards[*number].readers.load(Ordering::Relaxed) / FIRST;
+        let number = (0..SHARDS).min_by_key(dozens).unwrap_or_default();
         let shard = &self.shards[number];
         shard.readers.fetch_add(1, Ordering::Relaxed);
         shard.room.lock().take(set) * SHARDS + number
@@ -93,16 +91,24 @@ impl Seats {
     /// Frees the seat of a reader of these topics, and passes on what it was woken for.
     pub(crate) fn leave(&self, seat: usize, set: &TopicSet) {
         let shard = &self.shards[seat % SHARDS];
+        let mut room = shard.room.lock();
+        let (is_woken, former) = room.leave(seat / SHARDS, set);
         shard.readers.fetch_sub(1, Ordering::Relaxed);
-        let former = shard.room.lock().leave(seat / SHARDS, set);
+        shard.tell(&room);
+        drop(room);
         drop(former);
-        self.pass_on(seat);
+        self.wake_next(seat % SHARDS, |_| is_woken);
     }
 
     /// Parks a reader in its seat unless there is news, which is looked for under the lock: a publish moves the head
     /// before it comes here, so that it finds the reader, or the reader finds what it published. Whether it is parked:
     /// then its waker was taken, and left is the one whose place it took, to be dropped outside of any lock.
-    pub(crate) fn park(&self, seat: usize, waker: &mut Option<Waker>, is_news: impl FnOnce() -> bool) -> bool {
+    pub(crate) fn park(
+        &self,
+        seat: usize,
+        waker: &mut Option<Waker>,
+        is_news: impl FnOnce() -> bool,
+    ) -> bool {
         let shard = &self.shards[seat % SHARDS];
         let mut room = shard.room.lock();
         if is_news() {
@@ -124,33 +130,39 @@ impl Seats {
     }
 
     fn begin(&self, call: impl Fn(&mut Room)) {
+        let (mut woken, mut count) = ([const { None }; FIRST], 0);
         let is_taken = self.shards.each_ref().map(|shard| shard.readers.load(Ordering::Relaxed) > 0);
-        let each = FIRST / is_taken.iter().filter(|taken| **taken).count().max(1);
-        let mut woken = [const { None }; FIRST];
-        let mut places = woken.chunks_mut(each);
+        let mut left = is_taken.iter().filter(|is_taken| **is_taken).count();
         for (shard, _) in self.shards.iter().zip(is_taken).filter(|(_, is_taken)| *is_taken) {
+            // An equal share of the places, and of those that the shards before it did not need.
+            let share = (FIRST - count) / left;
             let mut room = shard.room.lock();
             call(&mut room);
-            room.take_from_both_ends(places.next().unwrap_or_default());
+            count += room.take_from_both_ends(&mut woken[count..count + share]);
             shard.tell(&room);
+            left -= 1;
         }
         wake(woken);
     }
 
-    /// Wakes the next of those who are due, in the name of the reader of a seat: of its own shard if there are any.
+    /// Wakes the next of those who are due, as the reader of a seat comes.
     pub(crate) fn pass_on(&self, seat: usize) {
-        for number in seat..seat + SHARDS {
-            let shard = &self.shards[number % SHARDS];
-            if shard.is_due.load(Ordering::Acquire) {
-                let mut woken = [const { None }; FEW];
-                let mut room = shard.room.lock();
-                let is_wide = number == seat && room.woken_since(seat / SHARDS) >= WIDTH;
-                room.take_first(&mut woken[..if is_wide { 1 } else { FEW }]);
-                shard.tell(&room);
-                drop(room);
-                return wake(woken);
-            }
-        }
+        self.wake_next(seat % SHARDS, |own| own.is_woken(seat / SHARDS));
+    }
+
+    /// Of a comer's own shard if anybody is due in there: one for one that was woken, and some for who comes besides.
+    fn wake_next(&self, own: usize, is_woken: impl FnOnce(&Room) -> bool) {
+        let next =
+            (own..own + SHARDS).find(|number| self.shards[number % SHARDS].is_due.load(Ordering::Acquire));
+        let Some(number) = next else { return };
+        let shard = &self.shards[number % SHARDS];
+        let mut woken = [const { None }; FEW];
+        let mut room = shard.room.lock();
+        let count = if number == own && !is_woken(&room) { FEW } else { 1 };
+        room.take_first(&mut woken[..count]);
+        shard.tell(&room);
+        drop(room);
+        wake(woken);
     }
 
     /// Readers whose set holds the topic, waiting or not.

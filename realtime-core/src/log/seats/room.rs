@@ -23,8 +23,6 @@ pub(super) struct Room {
     prefixes: BTreeMap<usize, HashMap<Arc<str>, List>>,
     /// The chain of those who are to be woken, oldest first.
     due: usize,
-    /// How many were ever woken.
-    woken: usize,
 }
 
 /// It has a waker if and only if all its links stand in chains.
@@ -33,8 +31,8 @@ struct Seat {
     waker: Option<Waker>,
     /// Its link for each of its topics (one for a prefix or for all).
     links: Links,
-    /// How many had been woken when it was.
-    woken_at: usize,
+    /// Whether it has been woken since it waited last.
+    is_woken: bool,
 }
 
 #[derive(Debug)]
@@ -71,7 +69,7 @@ impl Room {
         let mut chains = Chains::default();
         let (all, due) = (List::new(&mut chains), chains.begin());
         let (seats, exact, prefixes) = (Slab::new(), HashMap::new(), BTreeMap::new());
-        Self { seats, chains, all, exact, prefixes, due, woken: 0 }
+        Self { seats, chains, all, exact, prefixes, due }
     }
 
     pub(super) fn take(&mut self, set: &TopicSet) -> usize {
@@ -93,13 +91,13 @@ impl Room {
                 Links(link(&topics[0]), topics[1..].iter().map(link).collect())
             }
         };
-        vacant.insert(Seat { waker: None, links, woken_at: 0 });
+        vacant.insert(Seat { waker: None, links, is_woken: false });
         seat
     }
 
-    /// What it returns is to be dropped outside the lock.
-    pub(super) fn leave(&mut self, seat: usize, set: &TopicSet) -> Option<Waker> {
-        let Seat { waker, links, .. } = self.seats.try_remove(seat)?;
+    /// Whether the reader was woken since it waited last, and its waker, which is to be dropped outside the lock.
+    pub(super) fn leave(&mut self, seat: usize, set: &TopicSet) -> (bool, Option<Waker>) {
+        let Seat { waker, links, is_woken } = self.seats.remove(seat);
         let Self { chains, all, exact, prefixes, .. } = self;
         links.iter().for_each(|link| chains.remove(link));
         match &set.0 {
@@ -114,13 +112,14 @@ impl Room {
             }
             Set::Exact(topics) => topics.iter().for_each(|topic| leave_list(exact, topic, chains)),
         }
-        waker
+        (is_woken, waker)
     }
 
     /// The waker whose place another takes is left in its stead.
     pub(super) fn park(&mut self, seat: usize, waker: &mut Option<Waker>) {
         let seat = &mut self.seats[seat];
         std::mem::swap(&mut seat.waker, waker);
+        seat.is_woken = false;
         seat.links.iter().for_each(|link| self.chains.attach(link));
     }
 
@@ -149,26 +148,26 @@ impl Room {
         }
     }
 
-    /// Takes them from both ends in turn.
-    pub(super) fn take_from_both_ends(&mut self, woken: &mut [Option<Waker>]) {
+    /// Takes them from both ends in turn, and says how many.
+    pub(super) fn take_from_both_ends(&mut self, woken: &mut [Option<Waker>]) -> usize {
         for (number, place) in woken.iter_mut().enumerate() {
             let next = if number % 2 == 0 { self.chains.first(self.due) } else { self.chains.last(self.due) };
-            let Some(seat) = next else { return };
+            let Some(seat) = next else { return number };
             *place = self.take_waker(seat);
         }
+        woken.len()
     }
 
     fn take_waker(&mut self, seat: usize) -> Option<Waker> {
-        self.woken += 1;
         let seat = self.seats.get_mut(seat)?;
-        seat.woken_at = self.woken;
+        seat.is_woken = true;
         seat.links.iter().for_each(|link| self.chains.detach(link));
         seat.waker.take()
     }
 
-    /// How many have been woken since the reader of a seat was.
-    pub(super) fn woken_since(&self, seat: usize) -> usize {
-        self.seats.get(seat).map_or(0, |seat| self.woken - seat.woken_at)
+    /// Whether the reader of a seat has been woken since it waited last.
+    pub(super) fn is_woken(&self, seat: usize) -> bool {
+        self.seats.get(seat).is_some_and(|seat| seat.is_woken)
     }
 
     pub(super) fn readers(&self, topic: &Option<Topic>) -> usize {
@@ -204,7 +203,6 @@ fn leave_list<K: std::hash::Hash + Eq>(index: &mut HashMap<K, List>, key: &K, ch
         }
     }
 }
-
 
 #[cfg(test)]
 #[cfg(not(realtime_loom))]

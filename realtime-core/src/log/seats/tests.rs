@@ -138,7 +138,7 @@ fn a_seat_that_is_left_leaves_nothing() {
 #[test]
 fn the_first_are_of_every_shard_and_of_both_its_ends() {
     let seats = Seats::new();
-    let readers = readers_of_all(&seats, 4 * FIRST);
+    let readers = readers_of_all(&seats, SHARDS * FIRST);
     seats.call(&[None]);
     assert_eq!(woken(&readers).len(), FIRST);
     for number in 0..SHARDS {
@@ -164,32 +164,44 @@ fn a_log_of_few_readers_wakes_them_all_at_once_and_has_one_shard() {
 
 #[test]
 fn who_comes_by_passes_the_wave_on() {
-    type Come = fn(&Seats, &Reader);
-    let comers: [(&str, Come, usize); 3] = [
-        ("is polled", |seats, reader| seats.pass_on(reader.seat), FEW),
-        ("is dropped", |seats, reader| reader.leave(seats), FEW),
-        ("publishes something else", |seats, _| seats.call(&[Some(topic("elsewhere"))]), FIRST),
+    type Come = fn(&Seats, &Reader, &Reader);
+    let comers: [(&str, Come, usize); 6] = [
+        ("was woken and is polled", |seats, woken, _| seats.pass_on(woken.seat), 1),
+        ("was woken and is dropped", |seats, woken, _| woken.leave(seats), 1),
+        ("is polled", |seats, _, other| seats.pass_on(other.seat), FEW),
+        ("is dropped", |seats, _, other| other.leave(seats), FEW),
+        (
+            "parks",
+            |seats, _, other| {
+                other.park(seats);
+                seats.pass_on(other.seat)
+            },
+            FEW,
+        ),
+        ("publishes something else", |seats, _, _| seats.call(&[Some(topic("elsewhere"))]), FIRST),
     ];
     for (what, come, expected) in comers {
         let seats = Seats::new();
         let readers = readers_of_all(&seats, 10 * FIRST);
         seats.call(&[None]);
-        let all = woken(&readers);
-        assert_eq!(all.len(), FIRST);
-        // One that has been woken, and need not come itself: the last of its shard, so that few are on their way behind it.
-        come(&seats, &readers[all[FIRST - 1]]);
+        assert_eq!(woken(&readers).len(), FIRST);
+        // Of all that were woken this one need come, or none but one that was not.
+        come(&seats, &readers[0], &readers[FIRST / 2]);
         assert_eq!(woken(&readers).len(), FIRST + expected, "who {what}");
         seats.assert_whole();
     }
 }
 
-/// Of the readers that are woken most never come; those that do are enough.
+/// Fewer than the first never come, all of one shard's first among them.
 #[test]
 fn a_wave_outlives_readers_that_do_not_come() {
     let seats = Seats::new();
     let readers = readers_of_all(&seats, 50 * FIRST);
     seats.call(&[None]);
     let mut came = vec![false; readers.len()];
+    let is_silent = |number: usize| {
+        number < FIRST / 2 || (number > 10 * FIRST && number % FIRST == 0 && number < 39 * FIRST)
+    };
     loop {
         let on_their_way: Vec<_> = woken(&readers).into_iter().filter(|number| !came[*number]).collect();
         if on_their_way.is_empty() {
@@ -197,7 +209,7 @@ fn a_wave_outlives_readers_that_do_not_come() {
         }
         for number in on_their_way {
             came[number] = true;
-            if number % 3 == 0 {
+            if !is_silent(number) {
                 seats.pass_on(readers[number].seat);
             }
         }
@@ -218,7 +230,7 @@ fn a_wave_keeps_its_width() {
                 queue.push_back(number);
             }
         }
-        assert!(queue.len() <= 2 * FIRST, "{}", queue.len());
+        assert!(queue.len() <= FIRST);
         let Some(number) = queue.pop_front() else { break };
         seats.pass_on(readers[number].seat);
     }
@@ -274,7 +286,7 @@ fn a_close_in_the_middle_of_a_wave_wakes_everybody_once() {
     let concerned = readers_of_all(&seats, 3 * FIRST);
     let others: Vec<_> = (0..FIRST).map(|_| Reader::parked(&seats, TopicSet::one(topic("quiet")))).collect();
     seats.call(&[None]);
-    assert_eq!((woken(&concerned).len(), woken(&others).len()), (FIRST, 0));
+    assert!(woken(&concerned).len() < concerned.len() && woken(&others).is_empty());
     seats.call_all();
     pass_all_on(&seats);
     assert!(concerned.iter().chain(&others).all(|reader| reader.woken() == 1));
