@@ -30,5 +30,6 @@ mod sse_payloads;
 mod traps;
 mod wire;
 mod ws_close;
+mod ws_deflate;
 mod ws_frames;
 mod ws_handshake;
