@@ -45,9 +45,10 @@ pub use extract::{FromMount, Realtime};
 pub use mount::{Mount, MountBuilder, mount};
 /// What a service names of [`realtime_tower`], so that it needs no line of its own.
 pub use realtime_tower::{
-    Config, Drained, Handle, Hosts, Inbound, IntoReply, LongPollConfig, LongPollTransport, OnceConfig,
-    Origins, PageLimits, PollConfig, PollTransport, Principal, Proxies, Reply, Revoke, Session, Slow,
-    SseConfig, SseTransport, Stats, TransportStats, Uplink, UplinkError, WebSocketConfig, WebSocketTransport,
+    Compression, Config, Drained, Handle, Hosts, Inbound, IntoReply, LongPollConfig, LongPollTransport,
+    OnceConfig, Origins, PageLimits, PollConfig, PollTransport, Principal, Proxies, Reply, Revoke, Session,
+    Slow, SseConfig, SseTransport, Stats, TransportStats, Uplink, UplinkError, WebSocketConfig,
+    WebSocketTransport,
 };
 pub use reply::{Serve, ServeFuture};
 pub use route::{route, source};

@@ -124,7 +124,7 @@ pub use write_deadline::{Stalled, WriteDeadline};
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use ws::fuzzing;
-pub use ws::{WebSocketConfig, WebSocketTransport};
+pub use ws::{Compression, WebSocketConfig, WebSocketTransport};
 
 /// All transports of this crate, the order being that in which they are preferred where a request does not mind.
 pub type All = (WebSocketTransport, SseTransport, LongPollTransport, PollTransport);

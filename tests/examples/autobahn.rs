@@ -27,7 +27,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use realtime_axum::{Inbound, Realtime};
 use realtime_core::{Log, Payload};
 use realtime_tests::client::h2::{OF_CONNECTIONS, settled};
-use realtime_tower::{Config, IntoReply, Reply, UplinkError, WebSocketConfig, WebSocketTransport};
+use realtime_tower::{
+    Compression, Config, IntoReply, Reply, UplinkError, WebSocketConfig, WebSocketTransport,
+};
 use tokio::io::{AsyncReadExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -42,7 +44,11 @@ const FRAGMENTS_MAX: u32 = 4 * 1024 * 1024 / 64 + 1;
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
     let config = Config { message_bytes_max: MESSAGE_BYTES_MAX, ..Config::default() };
-    let sockets = WebSocketConfig { fragments_max: FRAGMENTS_MAX, ..WebSocketConfig::default() };
+    let sockets = WebSocketConfig {
+        fragments_max: FRAGMENTS_MAX,
+        compression: Compression::Deflate,
+        ..WebSocketConfig::default()
+    };
     let (mount, handle) =
         realtime_axum::mount().transports((WebSocketTransport(sockets),)).config(config).build();
     let app = Router::new().route("/", mount.route(echo));

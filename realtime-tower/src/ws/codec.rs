@@ -15,7 +15,7 @@ pub(crate) mod code {
     pub(crate) const PROTOCOL: u16 = 1002;
     /// A message of a kind that nobody here takes, as any message where no uplink is set.
     pub(crate) const UNSUPPORTED: u16 = 1003;
-    /// Text that is not UTF-8.
+    /// Text that is not UTF-8, or a payload that does not inflate.
     pub(crate) const NOT_UTF8: u16 = 1007;
     /// Too many fragments, controls or messages.
     pub(crate) const POLICY: u16 = 1008;
@@ -43,6 +43,8 @@ pub(crate) const REASON_BYTES_MAX: usize = CONTROL_BYTES_MAX - 2;
 pub(crate) const HEAD_BYTES_MAX: usize = 10;
 
 const FIN: u8 = 0x80;
+/// The payload is deflated: RFC 7692 section 6.
+const RSV1: u8 = 0x40;
 const LENGTH_IS_U16: u8 = 126;
 const LENGTH_IS_U64: u8 = 127;
 
@@ -124,6 +126,13 @@ pub(crate) fn text(payload: &[u8]) -> Bytes {
 /// A binary frame.
 pub(crate) fn binary(payload: &[u8]) -> Bytes {
     frame(Opcode::Binary, &[payload])
+}
+
+/// The same frame with its payload deflated.
+pub(crate) fn deflated(frame: &[u8], payload: &[u8]) -> Bytes {
+    let mut head = head(Opcode::Text, payload.len());
+    head.bytes[0] = frame[0] | RSV1;
+    [head.as_slice(), payload].concat().into()
 }
 
 /// A ping. Only the first [`CONTROL_BYTES_MAX`] bytes of the payload are taken.

@@ -18,6 +18,8 @@ use http::{
 };
 use sha1::{Digest, Sha1};
 
+use super::deflate::{self, Agreed};
+
 /// The one subprotocol we speak: an envelope a message, controls included.
 pub(crate) const REALTIME_V1: &str = "realtime.v1";
 
@@ -33,7 +35,7 @@ static BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
 );
 
-/// What the `101` says beside `Upgrade` and `Connection`, and what the `200` of HTTP/2 does. No extension is ever answered.
+/// What the `101` says beside `Upgrade` and `Connection`, and what the `200` of HTTP/2 does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Handshake {
     /// The value of `Sec-WebSocket-Accept`: always over HTTP/1.1, and over HTTP/2 where a key came. None is needed there,
@@ -41,6 +43,9 @@ pub(crate) struct Handshake {
     pub(crate) accept: Option<HeaderValue>,
     /// The value of `Sec-WebSocket-Protocol`; without one there is no such header, and the mode is bare.
     pub(crate) protocol: Option<&'static str>,
+    /// The first offer of permessage-deflate that can be kept. Whether it is answered is the room's to say; no other
+    /// extension ever is.
+    pub(crate) deflate: Option<Agreed>,
 }
 
 /// Why the answer is not `101`.
@@ -146,7 +151,7 @@ pub(crate) fn check(method: &Method, version: Version, headers: &HeaderMap) -> R
     let key = only(headers, &SEC_WEBSOCKET_KEY).filter(|key| is_key(key));
     must(key.is_some() || !needs_key, Refusal::Key)?;
     must(extensions_are_well_formed(headers), Refusal::Extensions)?;
-    Ok(Handshake { accept: key.map(accept), protocol: protocol(headers)? })
+    Ok(Handshake { accept: key.map(accept), protocol: protocol(headers)?, deflate: agreed(headers) })
 }
 
 fn check_upgrade(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -201,7 +206,7 @@ fn protocol(headers: &HeaderMap) -> Result<Option<&'static str>, Refusal> {
     Ok(chosen)
 }
 
-/// Whether the offers parse (RFC 6455 section 9.1). What they offer is declined, so nothing of it is kept.
+/// Whether the offers parse (RFC 6455 section 9.1).
 fn extensions_are_well_formed(headers: &HeaderMap) -> bool {
     // A quoted value must read as a token once unquoted, so it can hold neither comma nor semicolon: splitting first,
     // and looking at quotes last, is safe.
@@ -213,6 +218,25 @@ fn extensions_are_well_formed(headers: &HeaderMap) -> bool {
 fn is_extension(offer: &[u8]) -> bool {
     let mut parts = offer.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     parts.next().is_some_and(is_token) && parts.all(is_parameter)
+}
+
+/// Of well-formed offers the first that is taken: they stand in the client's order (RFC 7692 section 5.1).
+fn agreed(headers: &HeaderMap) -> Option<Agreed> {
+    elements(headers, &SEC_WEBSOCKET_EXTENSIONS).find_map(|offer| {
+        let mut parts = offer.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+        let name = parts.next()?;
+        deflate::agree(name, parts.map(parameter))
+    })
+}
+
+/// The name of a well-formed parameter, and its value without quotes.
+fn parameter(parameter: &[u8]) -> (&[u8], Option<Vec<u8>>) {
+    let mut halves = parameter.splitn(2, |&byte| byte == b'=').map(<[u8]>::trim_ascii);
+    let name = halves.next().unwrap_or_default();
+    // In a token no character but an escape's is a backslash or a quote.
+    let value =
+        halves.next().map(|value| value.iter().copied().filter(|byte| !b"\"\\".contains(byte)).collect());
+    (name, value)
 }
 
 fn is_parameter(parameter: &[u8]) -> bool {

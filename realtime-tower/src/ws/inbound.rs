@@ -7,6 +7,7 @@
 //! - messages out of fragments, with a limit on their bytes and on their number, empty ones included;
 //! - the rules between frames, and those of a close body;
 //! - text checked as its bytes arrive, not when its frame is complete (RFC 6455 section 8.1);
+//! - messages that are deflated: gathered as they came, inflated when they are whole, up to the same limit (RFC 7692);
 //! - no buffer between two messages: an idle connection holds this struct and nothing on the heap.
 //!
 //! ```text
@@ -24,6 +25,7 @@ use sockudo_ws::{
 };
 
 use super::codec::{CONTROL_BYTES_MAX, code};
+use super::deflate::{self, Refused};
 
 /// How much one client may make us hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +89,7 @@ pub(crate) struct Assembler {
 /// A message whose last fragment is still to come.
 struct Open {
     kind: Kind,
+    is_deflated: bool,
     bytes: BytesMut,
     fragments: u32,
 }
@@ -111,6 +114,12 @@ impl Assembler {
             open: None,
             done: false,
         }
+    }
+
+    /// Messages may be deflated from here on.
+    pub(crate) fn with_deflate(self) -> Self {
+        let frame_bytes_max = deflate::deflated_bytes_max(self.limits.message_bytes_max);
+        Self { parser: FrameParser::with_compression(frame_bytes_max.max(CONTROL_BYTES_MAX), true), ..self }
     }
 
     /// Takes what was read. Feed again only when [`next_item`](Self::next_item) has nothing left, or memory is bounded
@@ -162,9 +171,9 @@ impl Assembler {
     }
 
     fn accept(&mut self, frame: Frame) -> Result<Option<Item>, Violation> {
-        let kind = self.admit(frame.header.opcode, frame.payload.len())?;
+        let kind = self.admit(frame.header.opcode, frame.header.rsv1, frame.payload.len())?;
         match (frame.header.opcode, kind) {
-            (_, Some(kind)) => self.data(kind, frame.header.fin, frame.payload),
+            (_, Some((kind, is_deflated))) => self.data(kind, is_deflated, frame.header.fin, frame.payload),
             (OpCode::Ping, _) => Ok(Some(Item::Ping(frame.payload))),
             (OpCode::Pong, _) => Ok(Some(Item::Pong(frame.payload))),
             _ => closing(&frame.payload).map(Some),
@@ -172,8 +181,13 @@ impl Assembler {
     }
 
     /// Judges a frame by its header alone, so that one whose payload is still to come is refused before it is held.
-    /// The kind of message that a data frame belongs to; none for a control.
-    fn admit(&self, opcode: OpCode, payload_bytes: usize) -> Result<Option<Kind>, Violation> {
+    /// The kind of message that a data frame belongs to, and whether it is deflated; none for a control.
+    fn admit(
+        &self,
+        opcode: OpCode,
+        rsv1: bool,
+        payload_bytes: usize,
+    ) -> Result<Option<(Kind, bool)>, Violation> {
         let kind = match (opcode, &self.open) {
             (OpCode::Close | OpCode::Ping | OpCode::Pong, _) => return Ok(None),
             (OpCode::Text, None) => Kind::Text,
@@ -184,20 +198,25 @@ impl Assembler {
                 return Err(protocol("new message inside a fragmented one"));
             }
         };
-        let (bytes, fragments) = self.open.as_ref().map_or((0, 0), |open| (open.bytes.len(), open.fragments));
-        if payload_bytes > self.limits.message_bytes_max.saturating_sub(bytes) {
-            return Err(Violation { code: code::TOO_BIG, reason: "message too big" });
+        let (bytes, fragments, is_deflated) = self
+            .open
+            .as_ref()
+            .map_or((0, 0, rsv1), |open| (open.bytes.len(), open.fragments, open.is_deflated));
+        let plain_max = self.limits.message_bytes_max;
+        let bytes_max = if is_deflated { deflate::deflated_bytes_max(plain_max) } else { plain_max };
+        if payload_bytes > bytes_max.saturating_sub(bytes) {
+            return Err(too_big());
         }
         if fragments >= self.limits.fragments_max {
             return Err(Violation { code: code::POLICY, reason: "too many fragments" });
         }
-        Ok(Some(kind))
+        Ok(Some((kind, is_deflated)))
     }
 
     /// Judges what has come of a frame that is not complete. The parser says what it is and has unmasked it in place.
     fn foresee(&mut self) -> Result<(), Violation> {
         let Some(frame) = self.parser.pending_payload() else { return Ok(()) };
-        if self.admit(frame.opcode, frame.total)? == Some(Kind::Text) {
+        if self.admit(frame.opcode, frame.rsv1, frame.total)? == Some((Kind::Text, false)) {
             if !self.utf8.push(&self.pending[self.checked..frame.ready]) {
                 return Err(not_utf8());
             }
@@ -206,15 +225,25 @@ impl Assembler {
         Ok(())
     }
 
-    fn data(&mut self, kind: Kind, fin: bool, payload: Bytes) -> Result<Option<Item>, Violation> {
+    fn data(
+        &mut self,
+        kind: Kind,
+        is_deflated: bool,
+        fin: bool,
+        payload: Bytes,
+    ) -> Result<Option<Item>, Violation> {
         let checked = std::mem::take(&mut self.checked);
-        if kind == Kind::Text && !(self.utf8.push(&payload[checked..]) && (!fin || self.utf8.finish())) {
+        if kind == Kind::Text
+            && !is_deflated
+            && !(self.utf8.push(&payload[checked..]) && (!fin || self.utf8.finish()))
+        {
             return Err(not_utf8());
         }
-        let bytes = match self.open.take() {
+        let mut bytes = match self.open.take() {
             None if fin => payload,
             open => {
-                let mut open = open.unwrap_or_else(|| Open { kind, bytes: BytesMut::new(), fragments: 0 });
+                let mut open =
+                    open.unwrap_or_else(|| Open { kind, is_deflated, bytes: BytesMut::new(), fragments: 0 });
                 open.bytes.extend_from_slice(&payload);
                 open.fragments += 1;
                 if !fin {
@@ -224,6 +253,12 @@ impl Assembler {
                 open.bytes.freeze()
             }
         };
+        if is_deflated {
+            bytes = deflate::inflate(&bytes, self.limits.message_bytes_max)?.into();
+            if kind == Kind::Text && !(self.utf8.push(&bytes) && self.utf8.finish()) {
+                return Err(not_utf8());
+            }
+        }
         Ok(Some(match kind {
             Kind::Text => Item::Text(bytes),
             Kind::Binary => Item::Binary(bytes),
@@ -254,11 +289,18 @@ impl Assembler {
 impl From<Error> for Violation {
     fn from(error: Error) -> Self {
         match error {
-            Error::FrameTooLarge | Error::MessageTooLarge => {
-                Self { code: code::TOO_BIG, reason: "message too big" }
-            }
+            Error::FrameTooLarge | Error::MessageTooLarge => too_big(),
             Error::Protocol(reason) | Error::InvalidFrame(reason) => protocol(reason),
             _ => protocol("malformed frame"),
+        }
+    }
+}
+
+impl From<Refused> for Violation {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooBig => too_big(),
+            Refused::Invalid => Self { code: code::NOT_UTF8, reason: "not a deflated message" },
         }
     }
 }
@@ -284,6 +326,10 @@ fn may_be_sent(code: u16) -> bool {
 
 fn protocol(reason: &'static str) -> Violation {
     Violation { code: code::PROTOCOL, reason }
+}
+
+fn too_big() -> Violation {
+    Violation { code: code::TOO_BIG, reason: "message too big" }
 }
 
 fn not_utf8() -> Violation {

@@ -23,17 +23,19 @@
 //! close         88 .. 03 e9 <cursor>                               the place to resume from is the reason
 //! ```
 //!
-//! The room, from the outside in; the first three are pure, so that they can be cut at every byte:
+//! The room, from the outside in; the first four are pure, so that they can be cut at every byte:
 //!
 //! - `handshake`: is this an upgrade, may it pass, and what is the answer
 //! - `inbound`: bytes from the client into whole messages, or into the reason to hang up
 //! - `codec`: frames for the client, and the close codes
+//! - `deflate`: permessage-deflate, where it is on and was offered
 //! - `frames`: events as ready frames
 //! - `messages`, `outbox`, `io`: what goes up, what goes down, and the connection between
 //! - `session`: the loop that joins them
 
 pub(crate) mod codec;
 mod config;
+pub(crate) mod deflate;
 mod frames;
 #[cfg(fuzzing)]
 pub mod fuzzing;
@@ -47,5 +49,5 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use config::WebSocketConfig;
+pub use config::{Compression, WebSocketConfig};
 pub use reply::WebSocketTransport;

@@ -1,12 +1,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::header::{
+    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 use hyper::ext::Protocol;
 use realtime_core::Feed;
 
-use super::config::WebSocketConfig;
+use super::config::{Compression, WebSocketConfig};
+use super::deflate::Window;
 use super::handshake::{self, Handshake, REALTIME_V1};
 use super::io;
 use super::messages::{Messages, Mode};
@@ -61,6 +64,8 @@ fn begun(handshake: Handshake, version: Version) -> Response<Body> {
     let head = response.headers_mut();
     head.extend(handshake.accept.map(|accept| (SEC_WEBSOCKET_ACCEPT, accept)));
     head.extend(handshake.protocol.map(|name| (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name))));
+    let extension = handshake.deflate.map(|agreed| HeaderValue::from_static(agreed.answer));
+    head.extend(extension.map(|answer| (SEC_WEBSOCKET_EXTENSIONS, answer)));
     response
 }
 
@@ -93,7 +98,7 @@ impl Room for WebSocketTransport {
     }
 
     async fn answer<F: Feed, U: Uplink>(&self, mut visit: Box<Visit<F, U>>) -> Answer {
-        let handshake = match handshake(&visit.ask) {
+        let mut handshake = match handshake(&visit.ask) {
             Ok(handshake) => handshake,
             Err(response) => return (*response).into(),
         };
@@ -106,12 +111,16 @@ impl Room for WebSocketTransport {
         };
         let version = visit.ask.version;
         let mode = if handshake.protocol == Some(REALTIME_V1) { Mode::V1 } else { Mode::Bare };
+        // A tag is a secret, and stands beside whatever an event says: no length may tell of it.
+        let is_safe = mode == Mode::Bare || visit.permit.cursors().is_plain();
+        handshake.deflate.take_if(|_| !is_safe || self.0.compression == Compression::Off);
+        let window = handshake.deflate.map(|agreed| agreed.window);
         let mut response = begun(handshake, version);
         if let Some(opened) = &visit.opened {
             let next = visit.permit.cursors().text(opened.cursor);
             headers::place(response.headers_mut(), &next, Tail::default());
         }
-        let task = Box::pin(session(upgrade, visit, mode, self.0));
+        let task = Box::pin(session(upgrade, visit, mode, window, self.0));
         Answer::Ready(response, Some(task))
     }
 }
@@ -122,6 +131,7 @@ async fn session<F: Feed, U: Uplink>(
     upgrade: Upgrade,
     visit: Box<Visit<F, U>>,
     mode: Mode,
+    window: Option<Window>,
     config: WebSocketConfig,
 ) {
     let version = visit.ask.version;
@@ -132,7 +142,7 @@ async fn session<F: Feed, U: Uplink>(
             return;
         }
     };
-    let mut session = open(io, sent, visit, mode, config);
+    let mut session = open(io, sent, visit, mode, window, config);
     std::future::poll_fn(|cx| session.poll_over(cx)).await;
 }
 
@@ -141,9 +151,10 @@ fn open<F: Feed, U: Uplink>(
     sent: Bytes,
     visit: Box<Visit<F, U>>,
     mode: Mode,
+    window: Option<Window>,
     config: WebSocketConfig,
 ) -> Session<F, U> {
     let (downlink, rest) = visit.unboxed().downlink(config.heartbeat);
     let messages = Messages::new(rest.uplink, rest.extensions, mode);
-    Session::new(io, sent, downlink, messages, mode, config)
+    Session::new(io, sent, downlink, messages, mode, window, config)
 }

@@ -20,6 +20,7 @@ use realtime_core::{Feed, Payload};
 
 use super::codec::{self, code};
 use super::config::WebSocketConfig;
+use super::deflate::Window;
 use super::frames;
 use super::inbound::{Assembler, InboundLimits, Item, Violation};
 use super::io::Io;
@@ -43,6 +44,8 @@ pub(super) struct Session<F, U> {
     downlink: Downlink<F>,
     outbox: Outbox,
     mode: Mode,
+    /// What was agreed on, if messages may be deflated.
+    window: Option<Window>,
     config: WebSocketConfig,
     phase: Phase,
     alive: Alive,
@@ -120,11 +123,15 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         downlink: Downlink<F>,
         messages: Messages<U>,
         mode: Mode,
+        window: Option<Window>,
         config: WebSocketConfig,
     ) -> Self {
         let message_bytes_max = downlink.permit().config().message_bytes_max;
         let limits = InboundLimits { message_bytes_max, fragments_max: config.fragments_max };
         let mut assembler = Assembler::new(limits);
+        if window.is_some() {
+            assembler = assembler.with_deflate();
+        }
         assembler.feed(&sent);
         let mut outbox = if io.is_shared() { Outbox::shared() } else { Outbox::default() };
         if downlink.permit().is_limited() {
@@ -139,6 +146,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             downlink,
             outbox,
             mode,
+            window,
             config,
             phase: Phase::Open,
             alive: Alive::Quiet,
@@ -344,7 +352,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             self.downlink.touched();
             match message {
                 Message::Events(batch) => {
-                    let (format, encode) = frames::of(self.mode);
+                    let (format, encode) = frames::of(self.mode, self.window);
                     let cursors = self.downlink.permit().cursors();
                     if cursors.is_plain() || self.mode == Mode::Bare {
                         for (frame, entry) in batch.encoded(format, encode).zip(batch.iter()) {

@@ -32,5 +32,6 @@ mod sse_payloads;
 mod traps;
 mod wire;
 mod ws_close;
+mod ws_deflate;
 mod ws_frames;
 mod ws_handshake;

@@ -28,7 +28,7 @@ fn session<U: Uplink>(
     let downlink = Downlink::new(feed, Some(Opened::new(at(0))), permit, false, Duration::from_secs(15));
     let messages = Messages::new(uplink, None, mode);
     let config = WebSocketConfig::default();
-    (Session::new(Io::Test(ours), Bytes::new(), downlink, messages, mode, config), theirs, script)
+    (Session::new(Io::Test(ours), Bytes::new(), downlink, messages, mode, None, config), theirs, script)
 }
 
 /// A masked frame, with a mask of zeros.

@@ -58,7 +58,7 @@ fn messages_of_every_length_read_back() {
 #[test]
 fn a_signed_frame_is_the_same_message_with_the_readers_id_and_what_follows_it_is_shared() {
     let cursors = fixture::signed();
-    let (format, encode) = frames::of(Mode::V1);
+    let (format, encode) = frames::of(Mode::V1, None);
     // On both sides of each length form, before and after the tag.
     let lengths = [0, 40, 60, 61, 62, 63, 64, 65, 66, 126, 0xFF80, 0xFFB0, 0xFFC0, 0xFFD0, 0x1_0000];
     for (position, length) in [12, u128::MAX].into_iter().flat_map(|at| lengths.map(|length| (at, length))) {

@@ -1,5 +1,6 @@
 //! Proof of the pure half of the room. Rows name the rule they prove; a refusal stands beside a twin that passes.
 
+mod deflate;
 mod differential;
 mod foreign;
 mod frames;
