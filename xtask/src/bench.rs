@@ -3,7 +3,7 @@
 use std::process::{Command, ExitCode};
 use std::{env, thread};
 
-use crate::{Outcome, place, stage};
+use crate::{Outcome, place, stage, tools};
 
 /// The generator's core, where there are two and `taskset` binds to them; the server's is the first.
 const GENERATOR_CORE: &str = "1";
@@ -20,6 +20,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn build() -> Outcome {
+    tools::find_or_install_counters()?;
     stage::run(Command::new("cargo").args(["build", "--release", "-p", "realtime-benches", "--bins"]))
 }
 

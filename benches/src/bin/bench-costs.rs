@@ -41,5 +41,6 @@ fn main() -> Outcome {
             wrong.extend(bounds.hold(kind, costs).err());
         }
     }
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n").into()) }
+    wrong.iter().for_each(|line| println!("{line}"));
+    if wrong.is_empty() { Ok(()) } else { Err("not within costs.txt".into()) }
 }

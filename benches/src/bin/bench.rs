@@ -184,13 +184,13 @@ fn settings(asked: &Asked, kinds: &[Kind]) -> Vec<Setting> {
         return vec![of(plan(1_000, 128, 20, [3, 1]), 2, kinds), of(plan(100, 128, 50, [6, 2]), 1, &few)];
     }
     // Both cores, and the generator on one of them: what a machine without cores to spare does.
-    let shared = |workers| Plan { cores: Some("0,1"), workers, ..plan(1_000, 128, 60, [6, 2]) };
+    let shared = |workers| Plan { cores: Some("0,1"), workers, ..plan(1_000, 128, 40, [4, 1]) };
     let mut settings = vec![
-        of(plan(1_000, 128, 100, [12, 3]), 5, kinds),
+        of(plan(1_000, 128, 60, [8, 2]), 5, kinds),
         of(plan(1_000, 1_024, 50, [6, 2]), 3, &few),
         of(plan(1, 128, 500, [40, 10]), 3, kinds),
         of(plan(100, 128, 200, [20, 6]), 3, kinds),
-        of(plan(10_000, 128, 10, [2, 1]), 3, &few),
+        of(plan(10_000, 128, 10, [2, 0]), 3, &few),
     ];
     if asked.server_core.is_some() {
         settings.push(of(shared(1), 3, &few));
