@@ -7,28 +7,36 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::kind::Wire;
+use crate::latency::Latency;
 use crate::machine::{rss_bytes, settled_cpu_ns};
-use crate::readers::Readers;
+use crate::readers::Crowd;
 use crate::{Kind, Outcome};
 
 /// How much is asked of a kind in one visit.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Connections.
+    /// Connections, or streams where they share some.
     pub readers: usize,
-    /// Events that are published one at a time.
+    /// Bytes of a payload.
+    pub payload_bytes: usize,
+    /// Events that are published one at a time; of a poll, answers to each reader.
     pub events: u64,
-    /// Bursts of `BURST` events.
-    pub bursts: u64,
-    /// The core that the server is bound to, if it is.
-    pub core: Option<usize>,
+    /// Bursts of each size of [`BURSTS`].
+    pub bursts: [u64; BURSTS.len()],
+    /// The cores that the server is bound to, as `taskset` reads them, if it is.
+    pub cores: Option<&'static str>,
+    /// Worker threads of the server.
+    pub workers: usize,
 }
 
 /// Events of one burst.
-pub(crate) const BURST: u64 = 16;
+pub const BURSTS: [u64; 2] = [16, 100];
 
 /// Events before anything is counted, so that pages and caches are warm.
 const WARM: u64 = 4;
+
+/// Events of a long-poll in one visit.
+const LONG_POLLS_MAX: u64 = 60;
 
 /// The server's two programs; they differ in their allocator alone.
 #[derive(Debug, Clone)]
@@ -39,13 +47,23 @@ pub struct Programs {
     pub counting: PathBuf,
 }
 
+impl Programs {
+    /// Those that were built with this one.
+    pub fn beside(program: &Path) -> Self {
+        let beside = |name: &str| program.with_file_name(name);
+        Self { plain: beside("bench-server"), counting: beside("bench-server-counting") }
+    }
+}
+
 /// What one visit found.
 #[derive(Debug, Clone, Copy)]
 pub struct Figures {
     /// Processor time per delivery, one event at a time.
     pub one_ns: f64,
-    /// The same in bursts; a long-poll has none.
-    pub burst_ns: Option<f64>,
+    /// The same in bursts; a poll has none.
+    pub burst_ns: [Option<f64>; BURSTS.len()],
+    /// From `publish` to a reader, one event at a time: the median, and what 99 of 100 stay within. Microseconds.
+    pub latency_us: [Option<f64>; 2],
     /// Resident memory per idle connection, once it has had an event.
     pub idle_bytes: f64,
 }
@@ -55,7 +73,7 @@ pub struct Figures {
 /// # Errors
 /// It does not serve, loses, repeats or alters an event.
 pub fn measure(kind: Kind, programs: &Programs, plan: &Plan) -> Outcome<Figures> {
-    let mut visit = Visit::start(kind, &programs.plain, plan.core)?;
+    let mut visit = Visit::start(kind, &programs.plain, plan)?;
     // What the first connections load and fault in is not the others' cost.
     let early = (plan.readers / 4).clamp(1, 16);
     visit.connect(early)?;
@@ -66,10 +84,20 @@ pub fn measure(kind: Kind, programs: &Programs, plan: &Plan) -> Outcome<Figures>
     let idle = visit.rss_bytes()?.saturating_sub(before) as f64;
     let idle_bytes = idle / (plan.readers - early).max(1) as f64;
 
-    let one = visit.one_at_a_time(plan.events)?;
-    let burst_ns = if kind.wire() == Wire::LongPoll { None } else { Some(visit.bursts(plan.bursts)?) };
+    visit.latency = Latency::new()?;
+    // Where all have to wait again before the next, most of a visit is waiting.
+    let most = if kind.wire() == Wire::LongPoll { LONG_POLLS_MAX } else { u64::MAX };
+    let one_ns = visit.one_at_a_time(plan.events.min(most))?;
+    let latency = std::mem::replace(&mut visit.latency, Latency::none());
+    let mut burst_ns = [None; BURSTS.len()];
+    for (at, (times, count)) in plan.bursts.into_iter().zip(BURSTS).enumerate() {
+        if kind.wire().has_bursts() && times > 0 {
+            burst_ns[at] = Some(visit.publish(times, count)?);
+        }
+    }
     visit.end()?;
-    Ok(Figures { one_ns: one, burst_ns, idle_bytes })
+    let latency_us = [0.5, 0.99].map(|part| latency.quantile_us(part));
+    Ok(Figures { one_ns, burst_ns, latency_us, idle_bytes })
 }
 
 /// What a reader costs the heap, counted and not timed: the slope between two crowds, so that what there is once is
@@ -87,11 +115,15 @@ pub struct Heap {
 /// # Errors
 /// As [`measure`].
 pub fn heap(kind: Kind, programs: &Programs) -> Outcome<Heap> {
+    heap_of(kind, &programs.counting, false)
+}
+
+pub(crate) fn heap_of(kind: Kind, counting: &Path, is_slowed: bool) -> Outcome<Heap> {
     // Tables grow by doubling: between two powers of two nobody has to pay for what stands empty.
     const FEW: usize = 64;
     const MORE: usize = 64;
     const EVENTS: u64 = 64;
-    let mut visit = Visit::start(kind, &programs.counting, None)?;
+    let mut visit = Visit::run(kind, counting_command(counting, is_slowed), &Plan::small())?;
     let few = visit.per_event(FEW, EVENTS)?;
     let (_, before_bytes) = visit.heap()?;
     visit.connect(MORE)?;
@@ -106,29 +138,68 @@ pub fn heap(kind: Kind, programs: &Programs) -> Outcome<Heap> {
     })
 }
 
+/// Bytes of the heap that live for each of so many idle connections which have had events, or wait.
+///
+/// # Errors
+/// As [`measure`].
+pub fn idle_heap(kind: Kind, programs: &Programs, readers: usize) -> Outcome<f64> {
+    let mut visit = Visit::run(kind, counting_command(&programs.counting, false), &Plan::small())?;
+    let early = (readers / 4).clamp(1, 16);
+    visit.connect(early)?;
+    visit.one_at_a_time(WARM)?;
+    let (_, before_bytes) = visit.heap()?;
+    visit.connect(readers - early)?;
+    visit.one_at_a_time(1)?;
+    let (_, after_bytes) = visit.heap()?;
+    visit.end()?;
+    Ok((after_bytes as f64 - before_bytes as f64) / (readers - early).max(1) as f64)
+}
+
+fn counting_command(program: &Path, is_slowed: bool) -> Command {
+    let mut command = Command::new(program);
+    command.args(is_slowed.then_some("--slowed"));
+    command
+}
+
+impl Plan {
+    /// What is counted is the same at any number of readers: little is enough.
+    pub(crate) const fn small() -> Self {
+        Self { readers: 0, payload_bytes: 128, events: 0, bursts: [0; 2], cores: None, workers: 1 }
+    }
+}
+
 /// A running server and its readers.
-struct Visit {
+pub(crate) struct Visit {
     server: Server,
     address: SocketAddr,
     control: TcpStream,
-    readers: Readers,
+    readers: Crowd,
+    latency: Latency,
     /// The newest event published.
     last: u64,
     wire: Wire,
 }
 
 impl Visit {
-    fn start(kind: Kind, program: &Path, core: Option<usize>) -> Outcome<Self> {
-        let mut command = match core {
-            Some(core) => {
+    fn start(kind: Kind, program: &Path, plan: &Plan) -> Outcome<Self> {
+        let command = match plan.cores {
+            Some(cores) => {
                 let mut taskset = Command::new("taskset");
-                taskset.arg("-c").arg(core.to_string()).arg(program);
+                taskset.args(["-c", cores]).arg(program);
                 taskset
             }
             None => Command::new(program),
         };
+        Self::run(kind, command, plan)
+    }
+
+    /// Starts a server by a command that lacks its kind and size.
+    pub(crate) fn run(kind: Kind, mut command: Command, plan: &Plan) -> Outcome<Self> {
+        command.args(["--payload-bytes", &plan.payload_bytes.to_string()]);
+        command.args(["--workers", &plan.workers.to_string()]);
         let child = command.arg(kind.name()).stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut server = Server(child.map_err(|error| format!("{}: {error}", program.display()))?);
+        let program = command.get_program().to_string_lossy();
+        let mut server = Server(child.map_err(|error| format!("{program}: {error}"))?);
         let mut line = String::new();
         BufReader::new(server.0.stdout.take().ok_or("the server has no output")?).read_line(&mut line)?;
         let (address, control) = line.trim_end().split_once(' ').ok_or("the server did not start")?;
@@ -136,10 +207,11 @@ impl Visit {
         control.set_nodelay(true)?;
         control.set_read_timeout(Some(Duration::from_secs(10)))?;
         let (wire, address) = (kind.wire(), address.parse()?);
-        Ok(Self { server, address, control, readers: Readers::new(wire)?, last: 0, wire })
+        let readers = Crowd::new(wire, plan.payload_bytes)?;
+        Ok(Self { server, address, control, readers, latency: Latency::none(), last: 0, wire })
     }
 
-    fn connect(&mut self, more: usize) -> Outcome {
+    pub(crate) fn connect(&mut self, more: usize) -> Outcome {
         self.readers.connect(self.address, more, self.last)
     }
 
@@ -153,20 +225,21 @@ impl Visit {
     }
 
     /// Publishes events, each when all have the one before; returns the server's time per delivery.
-    fn one_at_a_time(&mut self, events: u64) -> Outcome<f64> {
+    pub(crate) fn one_at_a_time(&mut self, events: u64) -> Outcome<f64> {
         self.publish(events, 1)
-    }
-
-    fn bursts(&mut self, bursts: u64) -> Outcome<f64> {
-        self.publish(bursts, BURST)
     }
 
     fn publish(&mut self, times: u64, count: u64) -> Outcome<f64> {
         let before = self.settled()?;
         for _ in 0..times {
-            writeln!(self.control, "publish {} {count}", self.last + 1)?;
+            self.latency.published();
+            if self.wire.is_asked() {
+                self.readers.ask()?;
+            } else {
+                writeln!(self.control, "publish {} {count}", self.last + 1)?;
+            }
             self.last += count;
-            self.readers.until(self.last)?;
+            self.readers.until(self.last, &mut self.latency)?;
             if self.wire == Wire::LongPoll {
                 // All of them wait again before the next is told.
                 self.settled()?;
@@ -197,9 +270,9 @@ impl Visit {
     }
 
     /// Ends the control connection, and so the server.
-    fn end(mut self) -> Outcome {
+    pub(crate) fn end(mut self) -> Outcome {
         drop(self.control);
-        for _ in 0..1_000 {
+        for _ in 0..3_000 {
             match self.server.0.try_wait()? {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => return Err(format!("the server ended with {status}").into()),

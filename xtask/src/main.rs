@@ -8,7 +8,8 @@
 //!      ---- deep ----+-- supply  licences, versions and sources of what we depend on
 //!                    +-- fuzz    every target of fuzz/, a minute each; also a command of its own
 //!                    +-- programs  what these need from crates.io
-//!      ---- bench        what a delivery costs, beside axum's own
+//!                    +-- costs   instructions, allocations and system calls of a delivery, against their bounds
+//!      ---- bench        what a delivery costs, beside others'
 //!      ---- autobahn     the Autobahn test suite, its results kept by `results`
 //!      ---- semver       what has changed for who uses the crates, since a revision
 //!      ---- stress       real processes, real sockets, faults between: nothing lost, leaked or fallen over
@@ -21,6 +22,7 @@
 
 mod autobahn;
 mod bench;
+mod costs;
 mod deep;
 mod fuzz;
 mod models;
@@ -47,7 +49,9 @@ usage: cargo xtask <command>
           client in JavaScript too, the models, the documentation, and the table of rules
   deep    what takes longer: the supply of dependencies, and every fuzz target for a minute
   fuzz    fuzz targets for as long as you like (--help tells more)
-  bench   what a delivery costs the server, beside axum's own (--help tells more)
+  bench   what a delivery costs the server, beside others' (--help tells more)
+  costs   what it costs by count, held against benches/costs.txt (--help tells more);
+          --slowed shows that this can fail
   autobahn [--record]
           the Autobahn test suite against our WebSocket, over HTTP/1.1 and HTTP/2: needs a
           Python 2.7; --record keeps the result in tests/RESULTS.md
@@ -83,6 +87,7 @@ fn command() -> Outcome<Option<fn() -> ExitCode>> {
                 Some("deep") => command = Some(deep::run),
                 // What follows is theirs.
                 Some("bench") => return Ok(Some(bench::run)),
+                Some("costs") => return Ok(Some(costs::run)),
                 Some("autobahn") => return Ok(Some(autobahn::run)),
                 Some("stress") => return Ok(Some(stress::run)),
                 Some("fuzz") => return Ok(Some(fuzz::run)),

@@ -60,6 +60,34 @@ pub(crate) fn find_or_install() -> Outcome<Tools> {
     Err(report(&missing).into())
 }
 
+/// Finds what counts instructions and system calls, and first installs what is missing where that is ours to do.
+///
+/// # Errors
+/// As [`find_or_install`].
+pub(crate) fn find_or_install_counters() -> Outcome {
+    let missing = missing_counters();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if debian_root() {
+        install(&missing)?;
+    }
+    let missing = missing_counters();
+    if missing.is_empty() { Ok(()) } else { Err(report(&missing).into()) }
+}
+
+fn missing_counters() -> Vec<Missing> {
+    let absent = ["valgrind", "strace"].into_iter().filter(|name| place::program(&[name]).is_none());
+    absent
+        .map(|name| Missing { what: name.into(), how: how(name, name), install: Install::Debian(name) })
+        .collect()
+}
+
+/// The way to a program that Debian has.
+fn how(debian: &str, name: &str) -> String {
+    format!("Debian: apt-get install {debian}; elsewhere put `{name}` on the PATH")
+}
+
 fn find() -> Result<Tools, Vec<Missing>> {
     let mut missing = Vec::new();
     for (name, component) in [("fmt", "rustfmt"), ("clippy", "clippy")] {
@@ -74,7 +102,7 @@ fn find() -> Result<Tools, Vec<Missing>> {
     let mut seek = |names: &[&str], debian: &'static str, what: &str| {
         let file = place::program(names);
         if file.is_none() {
-            let how = format!("Debian: apt-get install {debian}; elsewhere put `{}` on the PATH", names[0]);
+            let how = how(debian, names[0]);
             missing.push(Missing { what: what.into(), how, install: Install::Debian(debian) });
         }
         file.unwrap_or_default()

@@ -9,8 +9,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> Outcome {
-    let kind = std::env::args().nth(1).ok_or("which kind?")?.parse()?;
-    server::serve(kind, || {
+    server::serve(server::Asked::read()?, || {
         let stats = ALLOCATOR.stats();
         let live = stats.bytes_allocated.saturating_sub(stats.bytes_deallocated);
         ((stats.allocations + stats.reallocations) as u64, live as u64)

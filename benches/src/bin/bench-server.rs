@@ -3,6 +3,5 @@
 use realtime_benches::{Outcome, server};
 
 fn main() -> Outcome {
-    let kind = std::env::args().nth(1).ok_or("which kind?")?.parse()?;
-    server::serve(kind, || (0, 0))
+    server::serve(server::Asked::read()?, || (0, 0))
 }

@@ -31,13 +31,13 @@ pub(super) fn spawn(data: TcpListener, app: Router) {
     tokio::spawn(async move { axum::serve(data, app).await });
 }
 
-pub(super) fn web_socket(data: TcpListener, buffer_bytes: Option<usize>) -> Publish {
+pub(super) fn web_socket(data: TcpListener, bytes: usize, buffer_bytes: Option<usize>) -> Publish {
     let (sender, _) = broadcast::channel::<Utf8Bytes>(CAPACITY);
     let subscribe = sender.clone();
     let handler = async move |upgrade: WebSocketUpgrade| {
         let receiver = subscribe.subscribe();
         let upgrade = match buffer_bytes {
-            Some(bytes) => upgrade.read_buffer_size(bytes).write_buffer_size(bytes),
+            Some(size) => upgrade.read_buffer_size(size).write_buffer_size(size),
             None => upgrade,
         };
         upgrade.on_upgrade(|socket| push(socket, receiver))
@@ -46,7 +46,7 @@ pub(super) fn web_socket(data: TcpListener, buffer_bytes: Option<usize>) -> Publ
     Box::new(move |events| {
         for n in events {
             // Nobody listening is no error.
-            let _ = sender.send(payload::text(n).into());
+            let _ = sender.send(payload::text(n, bytes).into());
         }
     })
 }
@@ -69,14 +69,14 @@ async fn push(mut socket: WebSocket, mut receiver: broadcast::Receiver<Utf8Bytes
     }
 }
 
-pub(super) fn sse(data: TcpListener) -> Publish {
+pub(super) fn sse(data: TcpListener, bytes: usize) -> Publish {
     let (sender, _) = broadcast::channel::<Utf8Bytes>(CAPACITY);
     let subscribe = sender.clone();
     let handler = async move || Sse::new(stream(subscribe.subscribe())).keep_alive(sse::KeepAlive::default());
     spawn(data, Router::new().route("/events", get(handler)));
     Box::new(move |events| {
         for n in events {
-            let _ = sender.send(payload::text(n).into());
+            let _ = sender.send(payload::text(n, bytes).into());
         }
     })
 }
@@ -87,7 +87,7 @@ fn stream(receiver: broadcast::Receiver<Utf8Bytes>) -> impl Stream<Item = Result
 }
 
 /// Waits for the next value of a `watch`, which is all a handler without a log can do.
-pub(super) fn long_poll(data: TcpListener) -> Publish {
+pub(super) fn long_poll(data: TcpListener, bytes: usize) -> Publish {
     let (sender, receiver) = watch::channel(Bytes::new());
     async fn wait(State(mut receiver): State<watch::Receiver<Bytes>>) -> Response {
         receiver.mark_unchanged();
@@ -103,7 +103,7 @@ pub(super) fn long_poll(data: TcpListener) -> Publish {
     Box::new(move |events| {
         for n in events {
             // The last of a burst is all that is seen: bursts are not asked of a long-poll.
-            sender.send_replace(payload::text(n).into());
+            sender.send_replace(payload::text(n, bytes).into());
         }
     })
 }

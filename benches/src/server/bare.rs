@@ -1,17 +1,17 @@
-//! The floor: one ready frame, sent to each socket in turn. Nothing is read, nothing is waited for.
+//! The floor: one ready frame, or a burst of them, sent to each socket in turn. Nothing is read, nothing is waited for.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Heap, Order};
-use crate::Outcome;
+use super::{Asked, Heap, Order};
 use crate::payload::payload;
+use crate::{Kind, Outcome};
 
 /// An empty text frame, which tells a reader that it counts.
 const GREETING: [u8; 2] = [0x81, 0];
 
-pub(super) fn serve(data: TcpListener, control: &TcpListener, heap: Heap) -> Outcome {
+pub(super) fn serve(asked: &Asked, data: TcpListener, control: &TcpListener, heap: Heap) -> Outcome {
     let readers = Arc::new(Mutex::new(Vec::<TcpStream>::new()));
     std::thread::spawn({
         let readers = readers.clone();
@@ -29,11 +29,13 @@ pub(super) fn serve(data: TcpListener, control: &TcpListener, heap: Heap) -> Out
         match Order::read(&line?)? {
             Order::Publish(events) => {
                 let readers = readers.lock().unwrap_or_else(PoisonError::into_inner);
-                for n in events {
-                    let frame = frame(n);
-                    for mut reader in readers.iter() {
-                        reader.write_all(&frame)?;
-                    }
+                let mut send =
+                    |frames: Vec<u8>| readers.iter().try_for_each(|mut reader| reader.write_all(&frames));
+                let mut frames = events.map(|n| frame(n, asked.payload_bytes));
+                if asked.kind == Kind::SendBurst {
+                    send(frames.flatten().collect())?;
+                } else {
+                    frames.try_for_each(&mut send)?;
                 }
             }
             Order::Heap => {
@@ -46,9 +48,11 @@ pub(super) fn serve(data: TcpListener, control: &TcpListener, heap: Heap) -> Out
 }
 
 /// The payload as a text frame.
-fn frame(n: u64) -> Vec<u8> {
-    let payload = payload(n);
-    let mut frame = vec![0x81, 126, 0, payload.len() as u8];
+fn frame(n: u64, bytes: usize) -> Vec<u8> {
+    let payload = payload(n, bytes);
+    let mut frame = vec![0x81, 126];
+    // The command line allows none that is longer.
+    frame.extend((payload.len() as u16).to_be_bytes());
     frame.extend_from_slice(&payload);
     frame
 }

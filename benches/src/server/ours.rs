@@ -1,33 +1,55 @@
 //! Ours, as a user mounts it: every transport at one place, with the defaults.
 
 use axum::Router;
-use realtime_core::{Event, Log};
+use realtime_core::{Event, Log, Source};
 use realtime_tower::Realtime;
 use tokio::net::TcpListener;
 
-use super::Publish;
+use super::slowed::Slowed;
+use super::{Asked, Publish};
 use crate::payload;
 
-pub(super) fn serve(data: TcpListener) -> Publish {
-    let log = Log::new();
-    super::axum::spawn(data, Router::new().route("/events", realtime_axum::source(log.clone())));
-    publish(log)
+/// Who brings the connections.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Host {
+    /// `axum::serve`.
+    Axum,
+    /// Our own `serve`.
+    Ours,
+    /// hyper, and the service alone, without axum around it.
+    Hyper,
 }
 
-/// The service alone, without axum around it.
-pub(super) fn serve_bare(data: TcpListener) -> Publish {
+pub(super) fn serve(asked: &Asked, data: TcpListener, host: Host) -> Publish {
     let log = Log::new();
-    super::hyper::spawn(data, Realtime::new(log.clone()));
-    publish(log)
+    if asked.is_slowed {
+        listen(Slowed(log.clone()), data, host);
+    } else {
+        listen(log.clone(), data, host);
+    }
+    publish(log, asked.payload_bytes)
 }
 
-fn publish(log: Log) -> Publish {
+fn listen<S: Source + Clone>(source: S, data: TcpListener, host: Host) {
+    match host {
+        Host::Axum => super::axum::spawn(data, Router::new().route("/events", realtime_axum::source(source))),
+        Host::Ours => {
+            let (mount, handle) = realtime_axum::mount().build();
+            let app = Router::new().route("/events", mount.source(source));
+            tokio::spawn(async move { realtime_axum::serve(data, app, handle).await });
+        }
+        Host::Hyper => super::hyper::spawn(data, Realtime::new(source)),
+    }
+}
+
+/// A burst is so many calls, as services make them.
+fn publish(log: Log, bytes: usize) -> Publish {
     Box::new(move |events| {
-        let events = events.map(|n| {
-            let json = serde_json::value::RawValue::from_string(payload::text(n));
+        for n in events {
+            let json = serde_json::value::RawValue::from_string(payload::text(n, bytes));
             let json = json.expect("a payload is JSON: its test says so");
-            Event::raw_json("message", json).expect("the name is a plain one")
-        });
-        log.publish_all(events).expect("the log is open, and a payload small");
+            let event = Event::raw_json("message", json).expect("the name is a plain one");
+            log.publish(event).expect("the log is open, and a payload small");
+        }
     })
 }
