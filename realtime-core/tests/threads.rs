@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
@@ -157,6 +157,96 @@ fn a_reader_that_cannot_keep_up_is_told() {
     assert!(opened.gap.is_some());
     let Some(Delivery::Events(batch)) = next(&mut late) else { panic!("there are events") };
     assert_eq!(batch.len(), 16);
+}
+
+/// One of many readers of a thread: told apart by its bell.
+struct Bell {
+    rang: AtomicBool,
+    thread: thread::Thread,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        if !self.rang.swap(true, Ordering::AcqRel) {
+            self.thread.unpark();
+        }
+    }
+}
+
+/// Reads with many feeds until all have ended, and says what each got. Some are dropped when they are first woken.
+fn read_with_many(log: &Log, readers: usize) -> Vec<u64> {
+    let bell = || Arc::new(Bell { rang: AtomicBool::new(true), thread: thread::current() });
+    let mut crowd: Vec<_> = (0..readers)
+        .map(|number| {
+            let (set, _) = sets().swap_remove(number % sets().len());
+            (Some(log.topics(set).subscribe(Start::Live)), bell(), 0)
+        })
+        .collect();
+    let mut begun = Instant::now();
+    while crowd.iter().any(|(feed, ..)| feed.is_some()) {
+        let mut came = 0;
+        for (number, (feed, bell, events)) in crowd.iter_mut().enumerate() {
+            let Some(reader) = feed.as_mut().filter(|_| bell.rang.swap(false, Ordering::AcqRel)) else {
+                continue;
+            };
+            came += 1;
+            let waker = Waker::from(bell.clone());
+            let mut cx = Context::from_waker(&waker);
+            while let Poll::Ready(item) = Pin::new(&mut *reader).poll_next(&mut cx) {
+                match item.map(Result::unwrap) {
+                    Some(Delivery::Events(batch)) => *events += batch.len() as u64,
+                    Some(_) => {}
+                    None => {
+                        *feed = None;
+                        break;
+                    }
+                }
+                if number % 10 == 9 && *events > 0 {
+                    *feed = None;
+                    break;
+                }
+            }
+        }
+        if came > 0 {
+            begun = Instant::now();
+        } else {
+            thread::park_timeout(Duration::from_secs(20));
+            assert!(begun.elapsed() < Duration::from_secs(20), "nobody woke a reader");
+        }
+    }
+    crowd.into_iter().map(|(.., events)| events).collect()
+}
+
+/// D-01: more readers than a publish wakes itself, on several threads; a tenth of them goes in the middle of a wave.
+#[test]
+fn a_wave_reaches_everybody() {
+    const READERS: usize = 300;
+    let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(EVENTS as usize)).build();
+    let threads: Vec<_> = (0..3)
+        .map(|_| {
+            let log = log.clone();
+            thread::spawn(move || read_with_many(&log, READERS))
+        })
+        .collect();
+    // When all are seated, and wait or are about to.
+    while log.readers(&topic(0)).min(log.readers(&topic(1))) < 3 * READERS * 3 / 4 {
+        thread::yield_now();
+    }
+    let published = 50;
+    for n in 0..published {
+        for publisher in 0..PUBLISHERS {
+            log.publish(Event::json("n", &n).unwrap().with_topic(topic(publisher))).unwrap();
+        }
+    }
+    log.close();
+    for thread in threads {
+        for (number, events) in thread.join().unwrap().into_iter().enumerate() {
+            let topics = sets()[number % sets().len()].1 as u64;
+            let got_all = events == published * topics;
+            assert!(got_all || (number % 10 == 9 && events > 0), "{number}: {events}");
+        }
+    }
+    assert_eq!(log.readers(&topic(0)), 0);
 }
 
 /// A waker that does all that a waker can think of, and again when it is dropped.

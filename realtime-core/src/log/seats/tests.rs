@@ -105,7 +105,7 @@ fn a_publish_wakes_only_whom_it_concerns() {
         let before: usize = readers.iter().map(Reader::woken).sum();
         let published = published.map(topic);
         for _ in 0..2 {
-            seats.call(&[published.clone()]);
+            seats.call(std::slice::from_ref(&published));
             let after: usize = readers.iter().map(Reader::woken).sum();
             assert_eq!(after - before, expected, "{published:?}, and nobody is woken twice");
         }
@@ -200,7 +200,7 @@ fn a_wave_outlives_readers_that_do_not_come() {
     seats.call(&[None]);
     let mut came = vec![false; readers.len()];
     let is_silent = |number: usize| {
-        number < FIRST / 2 || (number > 10 * FIRST && number % FIRST == 0 && number < 39 * FIRST)
+        number < FIRST / 2 || (number > 10 * FIRST && number.is_multiple_of(FIRST) && number < 39 * FIRST)
     };
     loop {
         let on_their_way: Vec<_> = woken(&readers).into_iter().filter(|number| !came[*number]).collect();
