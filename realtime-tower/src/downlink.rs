@@ -136,9 +136,10 @@ impl<F: Feed> Downlink<F> {
         is_at_rest.then_some((self.place?, self.heartbeat.last()))
     }
 
-    /// Somebody else reads: the feed is gone.
+    /// Somebody else reads, and sees to the heartbeat: feed and timer are gone.
     pub(crate) fn let_go(&mut self) {
         self.reads = Reads::Nothing;
+        self.heartbeat.rest();
     }
 
     /// Reads on by itself from this place. None is one that the log does not have: then the source has failed.

@@ -12,7 +12,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// the runtime's own part of it is far away in memory.
 #[derive(Debug)]
 struct Alarm {
-    sleep: Pin<Box<Sleep>>,
+    /// None before somebody waits for it.
+    sleep: Option<Pin<Box<Sleep>>>,
     ends: Instant,
     /// Whom `sleep` wakes at `ends`; nobody before it has been polled.
     wakes: Option<Waker>,
@@ -20,12 +21,19 @@ struct Alarm {
 
 impl Alarm {
     fn at(ends: Instant) -> Self {
-        Self { sleep: Box::pin(sleep_until(ends)), ends, wakes: None }
+        Self { sleep: None, ends, wakes: None }
     }
 
     fn restart(&mut self, ends: Instant) {
         (self.ends, self.wakes) = (ends, None);
-        self.sleep.as_mut().reset(ends);
+        if let Some(sleep) = &mut self.sleep {
+            sleep.as_mut().reset(ends);
+        }
+    }
+
+    /// Wakes nobody till it is asked again, and holds nothing.
+    fn rest(&mut self) {
+        (self.sleep, self.wakes) = (None, None);
     }
 
     fn wakes(&self, waker: &Waker) -> bool {
@@ -38,9 +46,10 @@ impl Alarm {
         } else if now < self.ends {
             return Poll::Pending;
         }
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(self.ends)));
         // Beside the task's budget: one that has used it up would leave here without having set the timer, and never
         // look at it again before it is due.
-        Pin::new(&mut unconstrained(self.sleep.as_mut())).poll(cx)
+        Pin::new(&mut unconstrained(sleep.as_mut())).poll(cx)
     }
 }
 
@@ -76,6 +85,11 @@ impl Heartbeat {
     /// Something was sent then.
     pub(crate) fn touched_at(&mut self, moment: Moment) {
         self.last = self.last.max(moment.0);
+    }
+
+    /// Somebody else sees to it: the timer is gone until the next poll.
+    pub(crate) fn rest(&mut self) {
+        self.alarm.rest();
     }
 
     /// Nothing was sent since then, to somebody at least.
@@ -238,6 +252,22 @@ mod tests {
         assert_eq!(start.elapsed().as_secs(), 16);
         poll_fn(|cx| heartbeat.poll_due(cx)).await;
         assert_eq!(start.elapsed().as_secs(), 26);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_that_rested_counts_from_what_somebody_else_sent() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(Duration::from_secs(10));
+        assert!(within(Duration::from_secs(5), poll_fn(|cx| heartbeat.poll_due(cx))).await.is_none());
+        heartbeat.rest();
+        pause(Duration::from_secs(25)).await;
+        heartbeat.touched_at(Moment::now());
+        poll_fn(|cx| heartbeat.poll_due(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 40);
+        pause(Duration::from_secs(2)).await;
+        heartbeat.counts_from(Moment(start + Duration::from_secs(33)));
+        poll_fn(|cx| heartbeat.poll_due(cx)).await;
+        assert_eq!(start.elapsed().as_secs(), 43, "somebody has had nothing for longer");
     }
 
     #[tokio::test(start_paused = true)]

@@ -31,3 +31,6 @@ pub(crate) use driver::{Boarding, Ride};
 pub(crate) use riders::{Alighted, Leash};
 pub(crate) use run::Wire;
 pub(crate) use views::{Key, Views};
+
+#[cfg(test)]
+mod tests;

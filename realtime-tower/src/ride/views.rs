@@ -64,6 +64,11 @@ impl Views {
         {
             view.get_mut().retain(|other| !Arc::ptr_eq(other, driver));
             gone = view.get().is_empty().then(|| view.remove_entry());
+            // Topics of one reader each come and go by the thousands.
+            if views.len() < views.capacity() / 4 {
+                let twice = views.len() * 2;
+                views.shrink_to(twice);
+            }
         }
         drop(views);
         drop(gone);
