@@ -151,7 +151,7 @@ impl<F: Feed> SseBody<F> {
                     self.ready = self.encode(end);
                 }
                 Ready::Batch(batch, sent) => {
-                    if let Some(piece) = self.event(batch, sent) {
+                    if let Some(piece) = self.events(batch, sent) {
                         return Poll::Ready(Some(piece));
                     }
                 }
@@ -167,10 +167,14 @@ impl<F: Feed> SseBody<F> {
                     self.ready = Ready::Done;
                     return Poll::Ready(None);
                 }
-                Ready::Nothing => {
-                    let message = ready!(self.downlink.poll_message(cx));
-                    self.ready = self.encode(message);
-                }
+                Ready::Nothing => match ready!(self.downlink.poll_message(cx)) {
+                    Message::Events(batch) => {
+                        if let Some(piece) = self.events(batch, 0) {
+                            return Poll::Ready(Some(piece));
+                        }
+                    }
+                    message => self.ready = self.encode(message),
+                },
             }
         }
     }
@@ -192,39 +196,77 @@ impl<F: Feed> SseBody<F> {
         }
     }
 
-    /// The next event of a batch; none when all have gone out.
-    fn event(&mut self, batch: Batch, sent: usize) -> Option<Bytes> {
-        let entry = batch.iter().nth(sent)?;
-        let piece = match self.config.data {
-            Data::Payload if matches!(entry.event().payload(), Payload::Binary(_)) => {
-                let error = SourceError::new(
-                    SourceErrorKind::Failed,
-                    "a binary event on an SSE mount whose data is the bare payload: choose Data::PayloadOrBase64 or \
-                     Data::Envelope",
-                );
-                observe::failed(self.downlink.permit(), Some(&error));
-                // The place of the stream is behind this batch, the client's is before it.
-                self.downlink.forget_place();
-                let Message::End(end) = self.downlink.end(EndReason::Source, Some(&error)) else {
-                    return None;
-                };
-                self.ready = Ready::Done;
-                let cursors = self.downlink.permit().cursors();
-                return Some(codec::end(&end.control(), end.retry, self.config.data, cursors));
-            }
-            Data::Payload | Data::PayloadOrBase64 => entry.encoded(codec::PAYLOAD, codec::payload),
-            Data::Envelope => entry.encoded(codec::ENVELOPE, codec::in_envelope),
-        };
-        let cursors = self.downlink.permit().cursors();
-        if cursors.is_plain() {
-            self.ready = Ready::Batch(batch, sent + 1);
-            return Some(piece);
+    /// What is shared of an event; none where its payload cannot be said.
+    fn shared(&self, entry: &Entry) -> Option<Bytes> {
+        match self.config.data {
+            Data::Payload if matches!(entry.event().payload(), Payload::Binary(_)) => None,
+            Data::Payload | Data::PayloadOrBase64 => Some(entry.encoded(codec::PAYLOAD, codec::payload)),
+            Data::Envelope => Some(entry.encoded(codec::ENVELOPE, codec::in_envelope)),
         }
-        let (id, rest) = codec::signed(entry, &piece, self.config.data, cursors);
-        self.ready = Ready::Rest(rest, batch, sent + 1);
-        Some(id)
+    }
+
+    /// The next events of a batch; none when all have gone out.
+    fn events(&mut self, batch: Batch, sent: usize) -> Option<Bytes> {
+        let entry = batch.iter().nth(sent)?;
+        let Some(piece) = self.shared(entry) else { return self.unsayable() };
+        let permit = self.downlink.permit();
+        if !permit.cursors().is_plain() {
+            let (id, rest) = codec::signed(entry, &piece, self.config.data, permit.cursors());
+            self.ready = Ready::Rest(rest, batch, sent + 1);
+            return Some(id);
+        }
+        // Under a session that may end each is looked at before it is said.
+        let (piece, sent) = match batch.iter().as_slice().get(sent + 1..) {
+            Some(rest @ [_, ..]) if !permit.is_limited() => {
+                let (piece, more) = self.together(piece, rest);
+                (piece, sent + 1 + more)
+            }
+            _ => (piece, sent + 1),
+        };
+        // A batch of one, which is what a live reader gets, is let go of here.
+        if sent < batch.len() {
+            self.ready = Ready::Batch(batch, sent);
+        }
+        Some(piece)
+    }
+
+    /// A piece, and as many events behind it as may be, in one: a copy of a few hundred bytes costs less than what a host
+    /// does for each piece. Says how many there are behind it.
+    fn together(&self, piece: Bytes, rest: &[Entry]) -> (Bytes, usize) {
+        let mut out = Vec::with_capacity((piece.len() * (rest.len() + 1)).min(PIECE_BYTES_MAX));
+        out.extend_from_slice(&piece);
+        let mut more = 0;
+        for piece in rest.iter().map_while(|entry| self.shared(entry)) {
+            if out.len() + piece.len() > PIECE_BYTES_MAX {
+                break;
+            }
+            out.extend_from_slice(&piece);
+            more += 1;
+        }
+        if more == 0 { (piece, 0) } else { (out.into(), more) }
+    }
+
+    /// The end, for an event that has no form here.
+    fn unsayable(&mut self) -> Option<Bytes> {
+        let error = SourceError::new(
+            SourceErrorKind::Failed,
+            "a binary event on an SSE mount whose data is the bare payload: choose Data::PayloadOrBase64 or \
+             Data::Envelope",
+        );
+        observe::failed(self.downlink.permit(), Some(&error));
+        // The place of the stream is behind this batch, the client's is before it.
+        self.downlink.forget_place();
+        let Message::End(end) = self.downlink.end(EndReason::Source, Some(&error)) else {
+            return None;
+        };
+        self.ready = Ready::Done;
+        let cursors = self.downlink.permit().cursors();
+        Some(codec::end(&end.control(), end.retry, self.config.data, cursors))
     }
 }
+
+/// Bytes of events that leave together: a frame of HTTP/2 as it is by default.
+const PIECE_BYTES_MAX: usize = 16 * 1024;
 
 impl<F: Feed> http_body::Body for SseBody<F> {
     type Data = Bytes;

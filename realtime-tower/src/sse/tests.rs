@@ -1,15 +1,21 @@
 //! The bytes of an event stream, exactly.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
 use proptest::prelude::*;
 use realtime_core::envelope::{Control, EndReason};
-use realtime_core::{Event, Gap, GapReason, Opened, Topic};
+use realtime_core::{Event, Gap, GapReason, Log, Opened, Topic};
+use tower_service::Service as _;
 
 use super::codec;
 use super::config::Data;
 use crate::fixture::{at, entry, signed};
 use crate::signed::CursorForm;
+use crate::{Body, Realtime, Session};
 
 /// Cursors as they are.
 fn plain() -> CursorForm {
@@ -157,6 +163,50 @@ fn a_signed_block_is_the_same_with_the_readers_ids_and_what_follows_them_is_shar
             .replace(&at(2).to_string(), &cursors.text(at(2)))
             .replace(&at(8).to_string(), &cursors.text(at(8)));
         assert_eq!(codec::control(&gap, form, &cursors), tagged);
+    }
+}
+
+/// What a reader from the beginning is handed, piece by piece, up to where it would wait.
+async fn pieces(log: &Log, session: Option<Session>) -> Vec<Bytes> {
+    let mut request = Request::get("/?offset=-1").header("accept", "text/event-stream");
+    if let Some(extensions) = request.extensions_mut() {
+        session.map(|session| extensions.insert(session));
+    }
+    let mut service = Realtime::new(log.clone());
+    let mut body = service.call(request.body(Body::empty()).unwrap()).await.unwrap().into_body();
+    let mut cx = Context::from_waker(Waker::noop());
+    let mut pieces = Vec::new();
+    while let Poll::Ready(Some(Ok(frame))) = http_body::Body::poll_frame(Pin::new(&mut body), &mut cx) {
+        pieces.push(frame.into_data().unwrap());
+    }
+    // Controls have a name.
+    pieces.retain(|piece| piece.starts_with(b"id: ") && !piece.windows(8).any(|text| text == b"event: $"));
+    pieces
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_that_are_there_leave_together_whole_and_in_order() {
+    let forever = || Some(Session::expires_in(Duration::from_secs(3600)));
+    for (count, bytes, together) in [(1, 10, 1), (16, 128, 1), (3, 9_000, 3), (3, 7_000, 2), (2, 40_000, 2)] {
+        let log = Log::new();
+        let text = "x".repeat(bytes);
+        let blocks: Vec<_> = (0..count)
+            .map(|n| {
+                let text = format!("{n}{text}");
+                let cursor = log.publish(Event::text("message", &*text).unwrap()).unwrap();
+                format!("id: {cursor}\ndata: {text}\n\n")
+            })
+            .collect();
+        let pieces = pieces(&log, None).await;
+        assert_eq!(pieces.len(), together, "{count} of {bytes}");
+        assert!(pieces.iter().all(|piece| piece.starts_with(b"id: ") && piece.ends_with(b"\n\n")));
+        assert_eq!(pieces.concat(), blocks.concat().as_bytes());
+        // Each is looked at before it is said, where a session may end in between.
+        let limited = self::pieces(&log, forever()).await;
+        assert_eq!(limited, blocks);
+        // One alone is shared by all who read it.
+        let again = self::pieces(&log, forever()).await;
+        assert!(limited.iter().zip(&again).all(|(one, other)| one.as_ptr() == other.as_ptr()));
     }
 }
 
