@@ -47,7 +47,9 @@ fn there_and_back(plain: &[u8]) {
         let mut state = Decompress::new_with_window_bits(false, bits);
         let mut theirs = Vec::with_capacity(plain.len() + 64);
         let sent = [&deflated[..], &[0, 0, 0xff, 0xff]].concat();
-        state.decompress_vec(&sent, &mut theirs, FlushDecompress::Sync).expect("a foreign inflate has it back");
+        state
+            .decompress_vec(&sent, &mut theirs, FlushDecompress::Sync)
+            .expect("a foreign inflate has it back");
         assert_eq!(theirs, plain, "by a window of {bits} bits");
         assert_eq!(inflate(&deflated, plain.len()).as_deref(), Some(plain));
     }
