@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 
+use super::deflate::{self, Window};
 use super::inbound::{self, Assembler, InboundLimits};
 
 /// What a client said, as the room's own items are.
@@ -57,8 +58,33 @@ pub struct Outcome {
 /// # Panics
 /// Something is said after a violation or a close.
 pub fn read<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+    gather(assembler(limits), pieces)
+}
+
+/// Reads what a client sent who may deflate.
+///
+/// # Panics
+/// Something is said after a violation or a close.
+pub fn read_deflated<'a>(limits: Limits, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
+    gather(assembler(limits).with_deflate(), pieces)
+}
+
+/// A payload inflated; none where it is no whole stream, or too long.
+pub fn inflate(deflated: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
+    deflate::inflate(deflated, bytes_max).ok()
+}
+
+/// A payload deflated, by a window of 15 bits and by one of 9, where that is worth it.
+pub fn deflate(plain: &[u8]) -> [(u8, Option<Vec<u8>>); 2] {
+    [(15, Window::Full), (9, Window::Narrow)].map(|(bits, window)| (bits, deflate::deflate(plain, window)))
+}
+
+fn assembler(limits: Limits) -> Assembler {
     let Limits { message_bytes_max, fragments_max } = limits;
-    let mut inbound = Assembler::new(InboundLimits { message_bytes_max, fragments_max });
+    Assembler::new(InboundLimits { message_bytes_max, fragments_max })
+}
+
+fn gather<'a>(mut inbound: Assembler, pieces: impl IntoIterator<Item = &'a [u8]>) -> Outcome {
     let mut outcome = Outcome::default();
     for piece in pieces {
         inbound.feed(piece);
