@@ -185,6 +185,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_cached_is_charged_with_what_it_takes_to_keep_it() {
+        use crate::log::ledger::{Ledger, TopicLedger};
+
+        for (budget, is_kept) in [(usize::MAX, true), (0, false)] {
+            let log = Ledger::new(budget);
+            // Far from the newest, where the budget counts.
+            log.moved_to(1_000_000);
+            let charge = Charge::new(TopicLedger::new(log.clone(), 0), 7);
+            let (event, taken_at) = (Event::text("a", "b").unwrap(), Duration::from_secs(5));
+            let entry = Entry::charged(Cursor::new(1, 1), event, taken_at, charge);
+            assert_eq!((log.used(), entry.taken_at(), entry.charge().is_some()), (7, taken_at, true));
+            let encode: fn(&Entry) -> Bytes = |_| Bytes::from(vec![b'x'; 100]);
+            let first = entry.encoded(Format::new("charged"), encode);
+            let again = entry.encoded(Format::new("charged"), encode);
+            let grown = if is_kept { 100 + ENCODING_OVERHEAD_BYTES } else { 0 };
+            assert_eq!((log.used(), first.as_ptr() == again.as_ptr()), (7 + grown, is_kept));
+        }
+    }
+
+    #[test]
+    fn an_entry_shows_its_place_and_its_event() {
+        let entry = Entry::new(Cursor::new(1, 1), Event::text("tick", "b").unwrap());
+        let shown = format!("{entry:?}");
+        assert!(shown.contains(&format!("{:?}", entry.cursor())) && shown.contains("tick"), "{shown}");
+    }
+
+    #[test]
     fn an_encoder_may_ask_for_another_format_of_the_same_entry() {
         let entry = Entry::new(Cursor::new(1, 1), Event::text("a", "b").unwrap());
         let outer = entry.encoded(Format::new("outer"), |entry| {

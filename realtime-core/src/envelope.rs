@@ -352,4 +352,40 @@ mod tests {
             assert!(value["data"].is_object());
         }
     }
+
+    #[test]
+    fn an_end_says_why_in_a_word_of_the_wire_and_when_to_come_back() {
+        let at = Cursor::new(1, 2);
+        for (reason, word) in [
+            (EndReason::Closed, "closed"),
+            (EndReason::Drain, "drain"),
+            (EndReason::Source, "source"),
+            (EndReason::Expired, "expired"),
+            (EndReason::Slow, "slow"),
+        ] {
+            let retry = (reason != EndReason::Closed).then_some(Duration::from_millis(1500));
+            let end = Control::End { cursor: Some(at), reason, retry };
+            let again = if retry.is_some() { "1500" } else { "false" };
+            assert_eq!(end.data(), format!(r#"{{"reason":"{word}","retry":{again}}}"#));
+            assert_eq!((reason.as_str(), end.id()), (word, Some(at)));
+        }
+    }
+
+    #[test]
+    fn every_control_has_a_name_of_its_own_and_the_place_it_repeats() {
+        let at = Cursor::new(1, 2);
+        let open =
+            Control::Open { opened: Opened::new(at), resumed: true, heartbeat: Duration::from_secs(15) };
+        assert_eq!(open.data(), format!(r#"{{"cursor":"{at}","outcome":"resumed","heartbeatMs":15000}}"#));
+        for (control, name) in [
+            (open, "$open"),
+            (Control::Gap(Gap::new(GapReason::Trimmed, None, at)), "$gap"),
+            (Control::Live(at), "$live"),
+            (Control::Ping(at), "$ping"),
+            (Control::End { cursor: Some(at), reason: EndReason::Slow, retry: None }, "$end"),
+        ] {
+            assert_eq!((control.name(), control.id()), (name, Some(at)));
+            assert!(control.message().starts_with(&format!(r#"{{"id":"{at}","event":"{name}","data":{{"#)));
+        }
+    }
 }

@@ -222,6 +222,42 @@ mod tests {
     }
 
     #[test]
+    fn a_topic_is_its_name_however_it_is_read_and_written() {
+        let topic = Topic::new("room/7").unwrap();
+        assert_eq!((topic.as_str(), &*topic.to_string()), ("room/7", "room/7"));
+        assert_eq!(format!("{topic:?}"), r#"Topic("room/7")"#);
+        assert_eq!(serde_json::to_string(&topic).unwrap(), r#""room/7""#);
+        let by_name = std::collections::HashMap::from([(topic.clone(), 7)]);
+        assert_eq!((by_name.get("room/7"), by_name.get("")), (Some(&7), None));
+        let reads: [fn(&str) -> Option<Topic>; 4] = [
+            |name| name.parse().ok(),
+            |name| Topic::try_from(name).ok(),
+            |name| Topic::try_from(name.to_owned()).ok(),
+            |name| serde_json::from_value(name.into()).ok(),
+        ];
+        for read in reads {
+            assert_eq!((read("room/7"), read(""), read("a\nb")), (Some(topic.clone()), None, None));
+        }
+    }
+
+    #[test]
+    fn a_set_holds_what_it_names_and_nothing_else() {
+        let [one, two] = ["room/1", "room/2"].map(|name| Topic::new(name).unwrap());
+        for (set, holds) in [
+            (TopicSet::all(), [true, true, true]),
+            (TopicSet::one(one.clone()), [true, false, false]),
+            (one.clone().into(), [true, false, false]),
+            (TopicSet::of([two.clone()]).unwrap(), [false, true, false]),
+            (TopicSet::prefix("room/").unwrap(), [true, true, false]),
+            (TopicSet::prefix("room/1").unwrap(), [true, false, false]),
+            (TopicSet::unnamed(), [false, false, true]),
+        ] {
+            assert_eq!([Some(&one), Some(&two), None].map(|topic| set.contains(topic)), holds, "{set:?}");
+        }
+        assert!(TopicSet::prefix("").is_err() && TopicSet::prefix("a\n").is_err());
+    }
+
+    #[test]
     fn a_star_is_no_prefix() {
         let star = TopicSet::one(Topic::new("*").unwrap());
         assert!(!star.contains(Some(&Topic::new("room/1").unwrap())));

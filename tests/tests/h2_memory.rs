@@ -137,7 +137,6 @@ async fn a_peer_that_reads_nothing_on_two_hundred_streams_holds_less_than_its_bo
         for rule in ["P-H2-06", "A-05"] {
             case_async(rule, &format!("200 stalled streams by {what} hold at most 8 MiB"), async {
                 let held = held(&log, STREAMS, peer).await;
-                println!("{what}: {held} bytes");
                 assert!((1..=BYTES_MAX).contains(&held), "{what}: {held} bytes");
             })
             .await;

@@ -107,6 +107,7 @@ fn cuts(n: usize) -> Plan {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "the figures of a run by command")]
 #[tokio::test(start_paused = true)]
 async fn ten_thousand_messages_a_third_of_them_retried_are_each_applied_once() {
     let messages = size::asked("REALTIME_ONCE_MESSAGES", 10_000);

@@ -160,6 +160,7 @@ fn text(draw: &mut fastrand::Rng) -> String {
 /// A-13, and G-09, whose million is
 /// `REALTIME_SSE_PAYLOADS=1000000 cargo test --release -p realtime-tests --test rules no_drawn_payload -- --nocapture`: texts
 /// drawn from what is dangerous, each stream from a seed of its own.
+#[allow(clippy::print_stdout, reason = "the figures of a run by command")]
 #[tokio::test(start_paused = true)]
 async fn no_drawn_payload_injects() {
     let streams = (size::asked("REALTIME_SSE_PAYLOADS", 2_000) as usize).div_ceil(ON_A_STREAM);
