@@ -10,7 +10,8 @@ fn programs() -> Programs {
 }
 
 fn bounds() -> Bounds {
-    Bounds::read(&std::fs::read_to_string(Bounds::file()).unwrap()).unwrap()
+    let text = std::fs::read_to_string(Bounds::file()).expect("the bounds are a file of this crate");
+    Bounds::read(&text).expect("and can be read")
 }
 
 #[test]
