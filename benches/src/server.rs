@@ -109,12 +109,10 @@ fn start(asked: Asked, data: tokio::net::TcpListener) -> Publish {
         Kind::HyperSse => hyper::sse(data, bytes),
         Kind::HyperLongPoll => hyper::long_poll(data, bytes),
         Kind::HyperPoll | Kind::HyperNotModified => hyper::same_answers(data),
-        Kind::OursWs
-        | Kind::OursWsDeflate
-        | Kind::OursSse
-        | Kind::OursLongPoll
-        | Kind::OursPoll
-        | Kind::OursNotModified => ours::serve(&asked, data, ours::Host::Axum),
+        Kind::OursWs | Kind::OursSse | Kind::OursLongPoll | Kind::OursPoll | Kind::OursNotModified => {
+            ours::serve(&asked, data, ours::Host::Axum)
+        }
+        Kind::OursWsDeflate => ours::serve(&asked, data, ours::Host::Deflating),
         Kind::OursWsServe | Kind::OursSseServe | Kind::OursWsH2 | Kind::OursSseH2 => {
             ours::serve(&asked, data, ours::Host::Ours)
         }

@@ -78,14 +78,6 @@ fn main() -> Outcome {
     let mut kinds = Kind::ALL.to_vec();
     let is_floor = |kind: &Kind| matches!(kind, Kind::SendLoop | Kind::SendBurst);
     kinds.retain(|kind| asked.only.is_empty() || is_floor(kind) || asked.only.contains(kind));
-    kinds.retain(|kind| match is_there(*kind, &programs) {
-        Ok(()) => true,
-        Err(reason) => {
-            eprintln!("{kind} is left out: {reason}");
-            report.note(format!("`{kind}` is left out: {reason}"));
-            false
-        }
-    });
     for Setting { plan, rounds, kinds } in settings(&asked, &kinds) {
         let mut all = Vec::with_capacity(rounds);
         for round in 0..rounds {
@@ -132,12 +124,6 @@ fn main() -> Outcome {
         eprintln!("plots in {}", place.display());
     }
     Ok(())
-}
-
-/// A kind whose server does not do what its clients ask for is left out, by name.
-fn is_there(kind: Kind, programs: &Programs) -> Result<(), String> {
-    let plan = Plan { readers: 2, payload_bytes: 128, events: 1, bursts: [0; 2], cores: None, workers: 1 };
-    measure(kind, programs, &plan).map(drop).map_err(|error| error.to_string())
 }
 
 fn visit_all(

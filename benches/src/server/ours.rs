@@ -2,7 +2,7 @@
 
 use axum::Router;
 use realtime_core::{Event, Log, Source};
-use realtime_tower::Realtime;
+use realtime_tower::{Compression, Realtime, WebSocketConfig, WebSocketTransport};
 use tokio::net::TcpListener;
 
 use super::slowed::Slowed;
@@ -16,6 +16,8 @@ pub(super) enum Host {
     Axum,
     /// Our own `serve`.
     Ours,
+    /// `axum::serve`, where WebSockets may agree on permessage-deflate.
+    Deflating,
     /// hyper, and the service alone, without axum around it.
     Hyper,
 }
@@ -33,6 +35,11 @@ pub(super) fn serve(asked: &Asked, data: TcpListener, host: Host) -> Publish {
 fn listen<S: Source + Clone>(source: S, data: TcpListener, host: Host) {
     match host {
         Host::Axum => super::axum::spawn(data, Router::new().route("/events", realtime_axum::source(source))),
+        Host::Deflating => {
+            let config = WebSocketConfig { compression: Compression::Deflate, ..WebSocketConfig::default() };
+            let (mount, _handle) = realtime_axum::mount().transports((WebSocketTransport(config),)).build();
+            super::axum::spawn(data, Router::new().route("/events", mount.source(source)));
+        }
         Host::Ours => {
             let (mount, handle) = realtime_axum::mount().build();
             let app = Router::new().route("/events", mount.source(source));
