@@ -1,7 +1,8 @@
 //! What a publish costs its thread, and how soon everybody has read it: the log beside tokio's own channels, without a socket.
 //!
 //! ```text
-//! cargo run --release -p realtime-benches --bin bench-log -- [--rounds 60] [--readers 100000] [--threads 1] [--only log]
+//! cargo run --release -p realtime-benches --bin bench-log -- [--rounds 60] [--readers 100000] [--threads 1]
+//!     [--publisher outside|task] [--only broadcast]
 //! ```
 //!
 //! Each reader is a task of its own that waits, reads one event of 128 bytes and waits again. A round begins when all

@@ -37,10 +37,10 @@ use self::room::Room;
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
 use crate::topic::{Topic, TopicSet};
 
-/// Readers that a publish wakes itself: some 10 us of its thread's time, and enough that one who comes is among them. A
+/// Readers that a publish wakes itself: some 20 us of its thread's time, and enough that one who comes is among them. A
 /// log with no more readers has no need of a second shard.
 #[cfg(not(realtime_loom))]
-const FIRST: usize = 64;
+const FIRST: usize = 32;
 /// A model has few readers, and is to see them hand the wave on.
 #[cfg(realtime_loom)]
 const FIRST: usize = 2;
@@ -132,15 +132,16 @@ impl Seats {
     fn begin(&self, call: impl Fn(&mut Room)) {
         let (mut woken, mut count) = ([const { None }; FIRST], 0);
         let is_taken = self.shards.each_ref().map(|shard| shard.readers.load(Ordering::Relaxed) > 0);
-        let mut left = is_taken.iter().filter(|is_taken| **is_taken).count();
+        let share = FIRST / is_taken.iter().filter(|is_taken| **is_taken).count().max(1);
         for (shard, _) in self.shards.iter().zip(is_taken).filter(|(_, is_taken)| *is_taken) {
-            // An equal share of the places, and of those that the shards before it did not need.
-            let share = (FIRST - count) / left;
-            let mut room = shard.room.lock();
-            call(&mut room);
-            count += room.take_from_both_ends(&mut woken[count..count + share]);
-            shard.tell(&room);
-            left -= 1;
+            count += shard.take(&mut woken[count..count + share], &call);
+        }
+        // And what is left of the places to whoever needs it: the readers of a topic may all be of one shard.
+        for shard in self.shards.iter().filter(|shard| shard.is_due.load(Ordering::Acquire)) {
+            if count == FIRST {
+                break;
+            }
+            count += shard.take(&mut woken[count..], |_| ());
         }
         wake(woken);
     }
@@ -181,6 +182,15 @@ impl Shard {
         Self { room: Mutex::new(Room::new()), is_due: AtomicBool::new(false), readers: AtomicUsize::new(0) }
     }
 
+    /// Acts, and takes as many of those who are due as there is room for; how many.
+    fn take(&self, woken: &mut [Option<Waker>], act: impl FnOnce(&mut Room)) -> usize {
+        let mut room = self.room.lock();
+        act(&mut room);
+        let count = room.take_from_both_ends(woken);
+        self.tell(&room);
+        count
+    }
+
     /// Writes down for those without the lock whether somebody is due; not what stands there already, for they share it.
     fn tell(&self, room: &Room) {
         if self.is_due.load(Ordering::Relaxed) != room.is_due() {
@@ -189,8 +199,12 @@ impl Shard {
     }
 }
 
+/// They stand one behind the other, as they were taken.
 fn wake<const N: usize>(woken: [Option<Waker>; N]) {
-    woken.into_iter().flatten().for_each(Waker::wake);
+    for waker in woken {
+        let Some(waker) = waker else { return };
+        waker.wake();
+    }
 }
 
 #[cfg(test)]
