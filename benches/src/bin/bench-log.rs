@@ -36,7 +36,8 @@ const READERS_PER_TOPIC: usize = 100;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Options { rounds, readers, threads, publishers, only } = Options::read()?;
     println!(
-        "| readers | threads | publisher | what | publish us, median | p99 | ns per reader | allocations per event |"
+        "| readers | threads | publisher | what | publish us, median | p99 | ns per reader, median | least \
+         | CPU ns per reader | allocations per event |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for readers in readers {
