@@ -301,9 +301,7 @@ impl<T: Transports> Endpoint<T> {
                     permit.begin(session);
                 }
                 match principal.map_or(Ok(()), |principal| permit.count_principal(principal)) {
-                    Err(away) => {
-                        Step::Done(self.transports.away(transport, &ask, away, self.mount.retry()))
-                    }
+                    Err(away) => Step::Done(self.transports.away(transport, &ask, away, self.mount.retry())),
                     Ok(()) => {
                         let feed = Box::pin(source.subscribe(start));
                         let visit =

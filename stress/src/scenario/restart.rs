@@ -119,9 +119,10 @@ impl Back {
         let (peak, mean) = self.busiest(seconds);
         if peak as f64 > PEAK_MEANS_MAX * mean {
             let accepts = &self.figures.accepts;
-            return Err(
-                format!("{peak} were accepted in one second, and {mean:.0} in the mean: {accepts:?}").into()
-            );
+            return Err(format!(
+                "{peak} were accepted in one second, and {mean:.0} in the mean: {accepts:?}"
+            )
+            .into());
         }
         Ok((peak, mean))
     }
