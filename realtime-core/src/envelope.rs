@@ -372,6 +372,14 @@ mod tests {
     }
 
     #[test]
+    fn a_gap_is_the_same_object_in_a_page_and_in_a_stream() {
+        let told = Gap::new(GapReason::Overflow, Some(Cursor::new(1, 2)), Cursor::new(1, 9));
+        let (from, to) = (Cursor::new(1, 2), Cursor::new(1, 9));
+        let expected = format!(r#"{{"reason":"overflow","from":"{from}","to":"{to}"}}"#);
+        assert_eq!([gap(&told), Control::Gap(told).data()], [expected.clone(), expected]);
+    }
+
+    #[test]
     fn every_control_has_a_name_of_its_own_and_the_place_it_repeats() {
         let at = Cursor::new(1, 2);
         let open =
