@@ -31,7 +31,7 @@
 //! - `deflate`: permessage-deflate, where it is on and was offered
 //! - `frames`: events as ready frames
 //! - `messages`, `outbox`, `io`: what goes up, what goes down, and the connection between
-//! - `session`: the loop that joins them
+//! - `session`: the loop that joins them; while it has nothing of its own to say, a driver of the spine's (`ride`) writes for it
 
 pub(crate) mod codec;
 mod config;

@@ -503,7 +503,6 @@ async fn a_rider_that_gives_no_sign_of_life_is_found_in_the_same_time() {
     assert_eq!((world.mount.readers(), world.riders()), (1, vec![None]));
 }
 
-/// What was written to a session that is dropped is what its place says.
 #[tokio::test(start_paused = true)]
 async fn sessions_that_are_dropped_while_they_ride_leave_nothing_behind() {
     let world = world(Log::new());
