@@ -1,5 +1,7 @@
 // EventSource, WebSocket and fetch as they are, without a line of ours: `node native.mjs CONTROL`.
 
+import { createHash } from "node:crypto";
+
 import { check, launch, until } from "./browser.mjs";
 import { World, accepted, open, play, proved, unbroken, whilePublishing } from "./world.mjs";
 
@@ -190,6 +192,53 @@ const scenarios = {
     }
   },
 
+  // Two of each kind where it is deflated, so that each is written to together with another.
+  async "what is deflated is the same to a page, and nothing is where nobody asked for it"(context) {
+    const [deflating, plain] = [await world({ deflate: true }), await world()];
+    const events = various(200);
+    const bytes = [];
+    for (const [here, names] of [[deflating, ["bare", "v1", "bare too", "v1 too"]], [plain, ["bare", "v1"]]]) {
+      const page = await open(context, here, "/page/native.js");
+      for (const name of names) await read(page, name, name.split(" ")[0], `${here.events}?offset=now`);
+      for (const name of names) {
+        await until(`${name} opens`, async () => (await of(page, name)).extensions !== undefined);
+        const { extensions } = await of(page, name);
+        const is_right = here === deflating ? extensions.split(";")[0] === "permessage-deflate" : extensions === "";
+        check(is_right, `${name}: the extensions are "${extensions}"`);
+      }
+      for (let at = 0; at < events.length; at += 20) await here.do("say", { events: events.slice(at, at + 20) });
+      for (const name of names) {
+        const kind = name.split(" ")[0];
+        await until(`${name}: all come`, async () => {
+          const count = await page.evaluate((name) => window.held[name].seen.length, name);
+          return count === events.length || count;
+        });
+        const sums = await page.evaluate(([name, kind]) => (
+          window.ours.digests(window.held[name].seen, { jsonIsText: kind === "bare" })
+        ), [name, kind]);
+        for (const [at, { name: called, text }] of events.entries()) {
+          const sum = createHash("sha1").update(text).digest("hex");
+          check(sums[at] === sum, `${name}: event ${at}, ${called} of ${text.length}, is what was published`);
+        }
+      }
+      bytes.push((await here.do("seen")).bytes / names.length);
+      const long = "10 KiB: ä € 😀 ".repeat(512);
+      await page.evaluate((long) => {
+        window.held.bare.send(JSON.stringify(long));
+        window.held.v1.send(JSON.stringify({ ref: 7, event: "hello", data: long }));
+      }, long);
+      await until("both echoes", async () => {
+        const [bare, v1] = await page.evaluate((at) => (
+          [window.held.bare.seen[at]?.data, window.held.v1.said.find(({ name }) => name === "$reply")]
+        ), events.length);
+        return (v1?.ref === 7 && v1.echo === long && bare && JSON.parse(bare).echo === long) || [v1, bare];
+      });
+    }
+    check(bytes[0] * 3 < bytes[1] * 2, `it is less by a third at least: ${bytes}`);
+    proved("P-PD-05", "Chromium inflates 200 events of many sizes, bare and by realtime.v1, and is inflated");
+    accepted("P-PD-05", "Chromium reads a mount that deflates nothing, and knows it");
+  },
+
   async "a page of another origin reads with credentials, if it is listed"(context) {
     const [home, stranger] = [await world(), await world()];
     const here = await world({ allow: [home.url], cookie: "s3cret" });
@@ -315,6 +364,39 @@ const scenarios = {
 };
 
 // ---- what is done and looked at
+
+// Events of the sizes that matter: too short to be deflated, at that bound, with each form of a length, beyond a window.
+// Their text is drawn from a seed, a run of the same letters now and then.
+function various(count) {
+  let state = 1;
+  const draw = (below) => {
+    state = (state * 48_271) % 2_147_483_647;
+    return state % below;
+  };
+  const letters = [..."etaoin shrdlu\r\n\u0000\"äß€😀"];
+  const text = (bytes) => {
+    let text = "";
+    let left = bytes;
+    while (left > 0) {
+      const letter = left < 4 ? "x" : letters[draw(letters.length)];
+      const times = Math.min(Math.floor(left / Buffer.byteLength(letter)), draw(3) === 0 ? 1 + draw(20) : 1);
+      text += letter.repeat(times);
+      left -= times * Buffer.byteLength(letter);
+    }
+    return text;
+  };
+  const kinds = [
+    () => ({ name: "text", text: text(draw(128)) }),
+    () => ({ name: "text", text: text(127 + draw(2)) }),
+    () => ({ name: "json", text: JSON.stringify({ s: text(1_000), n: [draw(9), null, true] }) }),
+    () => ({ name: "text", text: text(2_000) }),
+    () => ({ name: "binary", text: text(3_000) }),
+    (at) => ({ name: "text", text: text(at % 5 === 0 ? 65_535 + draw(2) : 130) }),
+    () => ({ name: "json", text: JSON.stringify(text(40)) }),
+    () => ({ name: "text", text: "€".repeat(1 + draw(2_000)) }),
+  ];
+  return Array.from({ length: count }, (_, at) => kinds[at % kinds.length](at));
+}
 
 function read(page, name, kind, url, options) {
   return page.evaluate(([name, kind, url, options]) => {

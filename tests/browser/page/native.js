@@ -32,7 +32,7 @@ export const readers = {
     socket.binaryType = "arraybuffer";
     const reader = { seen: [], said: [], ended: null, close: () => socket.close(), send: (data) => socket.send(data) };
     socket.onmessage = ({ data }) => reader.seen.push({ data });
-    socket.onopen = () => { reader.protocol = socket.protocol; };
+    socket.onopen = () => { [reader.protocol, reader.extensions] = [socket.protocol, socket.extensions]; };
     socket.onclose = ({ code, reason }) => { reader.ended = { code, reason }; };
     return reader;
   },
@@ -41,7 +41,7 @@ export const readers = {
     const socket = new WebSocket(url.replace(/^http/, "ws"), "realtime.v1");
     const reader = { seen: [], said: [], ended: null, close: () => socket.close(), send: (data) => socket.send(data) };
     socket.onmessage = ({ data }) => take(reader, JSON.parse(data));
-    socket.onopen = () => { reader.protocol = socket.protocol; };
+    socket.onopen = () => { [reader.protocol, reader.extensions] = [socket.protocol, socket.extensions]; };
     socket.onclose = ({ code, reason }) => { reader.ended = { code, reason }; };
     return reader;
   },

@@ -7,7 +7,7 @@ use http::Request;
 use realtime_core::Event;
 use realtime_tests::client::h2;
 use realtime_tests::rules::{case_async, twin_async};
-use realtime_tower::{Compression, WebSocketConfig, WebSocketTransport, builder};
+use realtime_tower::{Compression, CursorKeys, WebSocketConfig, WebSocketTransport, builder};
 
 use crate::mount::{Mount, log};
 use crate::raw::{Frame, Lines, Raw, close, frame};
@@ -213,6 +213,68 @@ async fn every_message_stands_alone_and_is_the_same_for_all() {
         }
     })
     .await;
+}
+
+/// A length would tell how much of a tag stands in an attacker's text, RFC 7692, section 8.
+#[tokio::test(start_paused = true)]
+async fn no_tag_is_deflated_beside_other_peoples_text() {
+    for (what, is_signed, protocol, is_deflated) in [
+        ("signed cursors by realtime.v1", true, Some("realtime.v1"), false),
+        ("signed cursors, which bare frames have none of", true, None, true),
+        ("plain cursors by realtime.v1", false, Some("realtime.v1"), true),
+        ("plain cursors, bare", false, None, true),
+    ] {
+        let says = async {
+            let sockets = WebSocketConfig { compression: Compression::Deflate, ..WebSocketConfig::default() };
+            let mut builder = builder().transports((WebSocketTransport(sockets),));
+            if is_signed {
+                builder = builder.cursor_keys(CursorKeys::new([7; 32]).expect("32 bytes"));
+            }
+            let mount = Mount::of(builder, log());
+            let mut lines = offering(OFFER);
+            let mut request = Request::get("/events")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-extensions", OFFER);
+            if let Some(protocol) = protocol {
+                lines = lines.with("Sec-WebSocket-Protocol", protocol);
+                request = request.header("sec-websocket-protocol", protocol);
+            }
+            let mut one = mount.raw();
+            one.send(lines.bytes()).await;
+            let head = one.head().await.expect("an answer");
+            let (answer, stream) = h2::connect(&mount.host.dialer(), request.body(()).expect("a request"))
+                .await
+                .expect("an answer");
+            assert_eq!((head.status, answer.status().as_u16()), (101, 200));
+            assert_eq!(head.text("sec-websocket-protocol"), protocol);
+            let expected = is_deflated.then_some(NO_CONTEXT);
+            assert_eq!(head.text("sec-websocket-extensions"), expected, "{what}");
+            let said =
+                answer.headers().get("sec-websocket-extensions").map(|said| said.to_str().expect("text"));
+            assert_eq!(said, expected, "{what} over HTTP/2");
+            mount.log.publish(long(1)).expect("the log is open");
+            for mut raw in [one, Raw::over(stream.expect("200 has a stream"))] {
+                // Controls are short, and come first.
+                let event = loop {
+                    let frame = raw.frame().await.expect("a frame");
+                    if frame.payload.len() > 1_000 || frame.first == TEXT {
+                        break frame;
+                    }
+                };
+                let plain = if is_deflated { inflated(&event, 15) } else { event.payload.to_vec() };
+                assert_eq!(event.first, if is_deflated { TEXT } else { 0x81 }, "{what}");
+                let text = String::from_utf8(plain).expect("text");
+                assert!(text.contains("1: the same again, "), "{what}: {text}");
+                // `{"id":"C-T",..`: the tag of a signed cursor.
+                let id = text.strip_prefix("{\"id\":\"").and_then(|rest| rest.split('"').next());
+                assert_eq!(id.is_some_and(|id| id.contains('-')), is_signed && protocol.is_some(), "{text}");
+            }
+        };
+        match is_deflated {
+            true => twin_async("P-PD-05", what, says).await,
+            false => case_async("P-PD-05", what, says).await,
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]

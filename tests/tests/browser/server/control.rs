@@ -8,7 +8,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
 use axum::{Json, Router};
+use realtime_core::Event;
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::block_in_place;
@@ -27,6 +29,8 @@ enum Command {
     World(Settings),
     /// Publishes `tick` events `{"n": from}` to `{"n": to}`, and answers their cursors.
     Publish { world: usize, from: u64, to: u64 },
+    /// Publishes what the script has made.
+    Say { world: usize, events: Vec<Said> },
     /// Publishes what is tricky, and answers the truth: `[{id, name, sha1, lines}]`.
     Tricky { world: usize, seed: u64, count: usize },
     /// The server is gone in the middle of whatever it is doing, and tells nobody.
@@ -51,10 +55,30 @@ enum Command {
     Reload { world: usize },
     /// The token that it takes from now on.
     Token { world: usize, token: String },
-    /// What was asked of it, and what it heard: `{asked: [..], heard: [..], readers}`.
+    /// What was asked of it, and what it heard: `{asked: [..], heard: [..], readers, bytes}`.
     Seen { world: usize },
     /// It is not needed any more.
     Gone { world: usize },
+}
+
+/// An event as a script has made it, its name its kind: `text`, `json`, or `binary`, of the bytes of the text.
+#[derive(Debug, Deserialize)]
+struct Said {
+    name: String,
+    text: String,
+}
+
+impl Said {
+    fn event(self) -> Result<Event, String> {
+        let Self { name, text } = self;
+        let event = match name.as_str() {
+            "text" => Event::text(name, text),
+            "json" => Event::raw_json(name, RawValue::from_string(text).map_err(|error| error.to_string())?),
+            "binary" => Event::binary(name, text.into_bytes()),
+            _ => return Err(format!("no event is of the kind {name}")),
+        };
+        event.map_err(|error| error.to_string())
+    }
 }
 
 type Worlds = Arc<Mutex<HashMap<usize, World>>>;
@@ -83,10 +107,14 @@ async fn obey(worlds: &mut HashMap<usize, World>, command: Command) -> Result<Va
         }
         Command::Publish { world, from, to } => {
             let log = of(worlds, world)?.log();
-            let ticks = (from..=to).map(|n| realtime_core::Event::json("tick", &json!({ "n": n })));
+            let ticks = (from..=to).map(|n| Event::json("tick", &json!({ "n": n })));
             let ticks = ticks.collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
             let cursors = log.publish_all(ticks).map_err(|error| error.to_string())?;
             return Ok(cursors.iter().map(ToString::to_string).collect());
+        }
+        Command::Say { world, events } => {
+            let events = events.into_iter().map(Said::event).collect::<Result<Vec<_>, _>>()?;
+            of(worlds, world)?.log().publish_all(events).map_err(|error| error.to_string())?;
         }
         Command::Tricky { world, seed, count } => {
             let payloads = tricky(seed, count);

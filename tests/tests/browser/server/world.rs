@@ -12,8 +12,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
 use realtime_axum::{
-    Config, Inbound, LongPollConfig, LongPollTransport, Origins, PollTransport, Realtime, SseConfig,
-    SseTransport, Stopped, WebSocketConfig, WebSocketTransport, serve,
+    Compression, Config, Inbound, LongPollConfig, LongPollTransport, Origins, PollTransport, Realtime,
+    SseConfig, SseTransport, Stopped, WebSocketConfig, WebSocketTransport, serve,
 };
 use realtime_core::{Keep, Limits, Log, TopicSet};
 use realtime_tests::proxy::{Conf, Kind, Proxy};
@@ -50,6 +50,8 @@ pub(super) struct Settings {
     token: Option<String>,
     /// Whether a proxy stands in front, to do to WebSockets what corporate ones do.
     door: bool,
+    /// Whether WebSockets are deflated with whoever offers it.
+    deflate: bool,
     /// What stands at `/`, in the place of an empty page.
     page: Option<String>,
     /// A real proxy that stands in front, with the config that users are given. After a reload its old processes end
@@ -68,6 +70,7 @@ impl Default for Settings {
             cookie: None,
             token: None,
             door: false,
+            deflate: false,
             page: None,
             through: None,
         }
@@ -191,7 +194,8 @@ impl World {
         let stats = self.life.as_ref().map(|life| life.handle.stats());
         let readers: u64 =
             stats.iter().flat_map(|stats| &stats.transports).map(|(_, of)| of.connections).sum();
-        json!({ "asked": self.ways().asked(), "heard": heard, "readers": readers })
+        let bytes: u64 = stats.iter().flat_map(|stats| &stats.transports).map(|(_, of)| of.bytes).sum();
+        json!({ "asked": self.ways().asked(), "heard": heard, "readers": readers, "bytes": bytes })
     }
 }
 
@@ -244,10 +248,11 @@ fn log(keep: usize) -> Log {
 fn app(settings: &Settings, inside: Arc<Inside>) -> (Router, Handle) {
     let heartbeat = Duration::from_millis(settings.heartbeat_ms);
     let data = if settings.envelopes { Data::Envelope } else { Data::PayloadOrBase64 };
+    let compression = if settings.deflate { Compression::Deflate } else { Compression::Off };
     let origins = settings.allow.iter().fold(Origins::default(), |origins, origin| origins.allow(origin));
     let (mount, handle) = realtime_axum::mount()
         .transports((
-            WebSocketTransport(WebSocketConfig { heartbeat, ..WebSocketConfig::default() }),
+            WebSocketTransport(WebSocketConfig { heartbeat, compression, ..WebSocketConfig::default() }),
             SseTransport(SseConfig { heartbeat, data, ..SseConfig::default() }),
             LongPollTransport(LongPollConfig::default()),
             PollTransport::default(),

@@ -9,6 +9,7 @@ use super::*;
 use crate::mount::Mount;
 use crate::timer::within;
 use crate::uplink::NoUplink;
+use crate::ws::deflate::{Window, inflate};
 use crate::ws::io::Tcp;
 
 struct World {
@@ -70,9 +71,28 @@ impl World {
         mode: Mode,
         term: Option<crate::session::Session>,
     ) -> Client {
+        self.reader_by(view, uplink, mode, term, None).await
+    }
+
+    /// One whose events are deflated by a window.
+    async fn deflating(&self, mode: Mode, window: Window) -> Client {
+        self.reader_by(self.log.topics(TopicSet::all()), NoUplink, mode, None, Some(window)).await
+    }
+
+    async fn reader_by<U: Uplink>(
+        &self,
+        view: LogView,
+        uplink: U,
+        mode: Mode,
+        term: Option<crate::session::Session>,
+        window: Option<Window>,
+    ) -> Client {
         let (socket, accepted) =
             tokio::join!(socket().connect(self.listener.local_addr().unwrap()), self.listener.accept());
-        let io = Io::Tcp(Tcp::new(accepted.unwrap().0));
+        let (accepted, _) = accepted.unwrap();
+        // As servers do; else small frames wait for an acknowledgement, and a clock that is paused runs on.
+        accepted.set_nodelay(true).unwrap();
+        let io = Io::Tcp(Tcp::new(accepted));
         let mut permit = self.mount.admit(0).unwrap();
         term.into_iter().for_each(|term| permit.begin(term));
         let config = WebSocketConfig::default();
@@ -80,7 +100,7 @@ impl World {
             Downlink::new(Box::pin(view.subscribe(Start::Live)), None, permit, false, config.heartbeat);
         let messages = Messages::new(uplink, None, mode);
         let mut session =
-            Session::new(io, Bytes::new(), downlink.of(view.as_log()), messages, mode, None, config);
+            Session::new(io, Bytes::new(), downlink.of(view.as_log()), messages, mode, window, config);
         let session = tokio::spawn(async move { poll_fn(|cx| session.poll_over(cx)).await });
         let mut client = Client { socket: socket.unwrap(), read: Vec::new(), session };
         if mode == Mode::V1 {
@@ -134,11 +154,14 @@ impl Client {
         }
     }
 
-    /// The next message, pings left out.
+    /// The next message, inflated if it was deflated, pings left out.
     async fn text(&mut self) -> String {
         loop {
             match self.frame().await {
                 Some((TEXT, text)) => return String::from_utf8(text).unwrap(),
+                Some((DEFLATED, text)) => {
+                    return String::from_utf8(inflate(&text, 1 << 20).unwrap()).unwrap();
+                }
                 Some((0x89, _)) => {}
                 other => panic!("no text: {other:?}"),
             }
@@ -222,6 +245,81 @@ async fn readers_of_other_topics_and_in_other_forms_share_nothing() {
     world.settled().await;
     assert_eq!(world.riders(), [None; 3]);
     assert_eq!(world.mount.views.len(), 3);
+}
+
+const DEFLATED: u8 = 0xC1;
+
+/// Every third one so short that it is not deflated.
+fn varied(n: u64) -> Event {
+    let mut random = fastrand::Rng::with_seed(n);
+    let bytes = if n.is_multiple_of(3) { 20 } else { 2_000 };
+    let text: String = (0..bytes).map(|_| char::from(b'a' + random.u8(..16))).collect();
+    Event::json("n", &(n, text)).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_by_deflate_and_those_without_read_the_same_each_from_a_driver_of_its_format() {
+    for mode in [Mode::V1, Mode::Bare] {
+        let world = world(log_of(1_000));
+        let plain = world.reader(world.log.topics(TopicSet::all()), NoUplink, mode, None).await;
+        let mut clients = vec![(plain, TEXT)];
+        for window in [Window::Full, Window::Full, Window::Narrow, Window::Narrow] {
+            clients.push((world.deflating(mode, window).await, DEFLATED));
+        }
+        world.settled().await;
+        let mut riders = world.riders();
+        riders.sort();
+        assert_eq!((riders, world.mount.views.len()), (vec![None, Some(2), Some(2)], 3));
+        for n in 1..=60 {
+            world.log.publish(varied(n)).unwrap();
+            let said = String::from_utf8(varied(n).payload().bytes().to_vec()).unwrap();
+            let mut bytes = Vec::new();
+            for (client, by) in &mut clients {
+                let (first, payload) = client.frame().await.unwrap();
+                bytes.push(payload.len());
+                let is_short = n.is_multiple_of(3);
+                assert_eq!(first, if is_short { TEXT } else { *by }, "{n}");
+                let text = if first == TEXT { payload } else { inflate(&payload, 1 << 20).unwrap() };
+                let text = String::from_utf8(text).unwrap();
+                match mode {
+                    Mode::Bare => assert_eq!(text, said),
+                    Mode::V1 => {
+                        assert!(text.ends_with(&format!("\"event\":\"n\",\"data\":{said}}}")), "{text}")
+                    }
+                }
+            }
+            // To the byte what its fellow gets, and less than who is without, where it is deflated.
+            assert!(bytes[1] == bytes[2] && bytes[3] == bytes[4], "{bytes:?}");
+            assert_eq!(bytes[1] < bytes[0], !n.is_multiple_of(3), "{bytes:?}");
+        }
+        world.settled().await;
+        let mut riders = world.riders();
+        riders.sort();
+        assert_eq!((riders, deliveries(&world)), (vec![None, Some(2), Some(2)], 5 * 60));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_no_deflated_frame_holds_up_nobody_and_loses_nothing() {
+    let world = world(log_of(1_000));
+    let mut clients = Vec::new();
+    for _ in 0..3 {
+        clients.push(world.deflating(Mode::V1, Window::Full).await);
+    }
+    world.settled().await;
+    assert_eq!(world.riders(), [Some(3)]);
+    let mut stalled = clients.pop().unwrap();
+    for n in FLOOD {
+        world.log.publish(varied(n)).unwrap();
+        for client in &mut clients {
+            client.numbers([n]).await;
+        }
+    }
+    assert_eq!(world.riders(), [Some(2)], "the third was put off");
+    stalled.numbers(FLOOD).await;
+    world.settled().await;
+    assert_eq!(world.riders(), [Some(3)], "and has boarded again");
+    assert_eq!(deliveries(&world), 3 * FLOOD.count() as u64);
 }
 
 /// Whoever is answered alights in the middle of what is written, and boards again.
