@@ -15,8 +15,8 @@ use realtime_benches::{
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--readers N] [--payload-bytes B] [--rounds R] [--only KIND]..
 
-Without arguments: the whole plan, some twenty minutes, written to benches/RESULTS.md and benches/plots. With any
-of them the result is printed, and the files stay as they are.
+Without arguments: the whole plan, some forty minutes, written to benches/RESULTS.md and benches/plots; with fewer
+rounds in less time. With any of the others the result is printed, and the files stay as they are.
 
   --quick            few rounds of the most telling settings, some three minutes
   --readers N        one setting: so many connections to each server
@@ -73,7 +73,8 @@ fn main() -> Outcome {
         return Ok(());
     };
     let programs = Programs::beside(&std::env::current_exe()?);
-    let is_whole = !asked.quick && asked.readers.is_none() && asked.only.is_empty() && asked.rounds.is_none();
+    let is_whole =
+        !asked.quick && asked.readers.is_none() && asked.payload_bytes.is_none() && asked.only.is_empty();
     let mut report = Report::new(Machine::here());
     let mut kinds = Kind::ALL.to_vec();
     let is_floor = |kind: &Kind| matches!(kind, Kind::SendLoop | Kind::SendBurst);
