@@ -53,7 +53,7 @@ impl Look {
         head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         head.insert(APPLIED, applied(*wait));
         // Sent away in the middle of its wait: else it would be back before the others, and find nobody.
-        if permit.is_told() && !permit.is_expired() {
+        if !page.has_news() && permit.is_told() && !permit.is_expired() {
             head.insert(header::RETRY_AFTER, reject::seconds(permit.retry()));
         }
         response

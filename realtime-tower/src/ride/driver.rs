@@ -58,8 +58,10 @@ struct Running {
     written: u64,
     /// The place of all who have been served; it moves past what is not of the view.
     place: Cursor,
-    /// When the last run began.
+    /// When the last run began,
     last: Moment,
+    /// and the one before it: who has not been served knows of no later one.
+    before: Moment,
     /// Since when somebody has had nothing, where that is longer than all others.
     silent_since: Option<Moment>,
     waker: Option<Waker>,
@@ -135,21 +137,20 @@ impl Running {
         self.place.at(self.riders.boarded(index).max(had).into())
     }
 
-    fn left(&self, rider: Rider, place: Cursor) -> (usize, Waker, Alighted) {
-        let Rider { writer, waker, slot, .. } = rider;
-        (slot, waker, Alighted { writer, place, left: None, last: self.last, error: None })
+    /// When something was written to the rider of this index last, if it was there then.
+    fn last(&self, index: usize) -> Moment {
+        if self.run.is_none() || self.riders.is_served(index) { self.last } else { self.before }
     }
 
     fn pop(&mut self) -> Option<(usize, Waker, Alighted)> {
-        let place = self.place(self.riders.len().checked_sub(1)?);
-        let rider = self.riders.pop()?;
-        Some(self.left(rider, place))
+        let index = self.riders.len().checked_sub(1)?;
+        let (place, last) = (self.place(index), self.last(index));
+        Some(self.riders.pop()?.left(place, last))
     }
 
     fn remove(&mut self, index: usize, slots: &mut Slab<Slot>) -> (usize, Waker, Alighted) {
-        let place = self.place(index);
-        let rider = self.riders.remove(index, slots);
-        self.left(rider, place)
+        let (place, last) = (self.place(index), self.last(index));
+        self.riders.remove(index, slots).left(place, last)
     }
 }
 
@@ -283,6 +284,7 @@ impl Driver {
             written: position(place),
             place,
             last: Moment::now(),
+            before: Moment::now(),
             silent_since: None,
             waker: None,
         }));
@@ -366,7 +368,13 @@ impl Driving {
             drop(former);
             return Turn::Served;
         };
-        let pass = Pass { run: &run, wire: &driver.wire, here: running.place, begun: running.last };
+        let pass = Pass {
+            run: &run,
+            wire: &driver.wire,
+            here: running.place,
+            begun: running.last,
+            before: running.before,
+        };
         let mut woken = Vec::new();
         let Written { deliveries, bytes } = running.riders.serve(LOCKED, &pass, slots, &mut woken);
         let is_served = running.riders.is_all_served();
@@ -398,7 +406,11 @@ impl Driving {
                 return ControlFlow::Continue(());
             }
             News::Run(run) if running.riders.len() > 0 => run,
-            News::Beat if running.riders.len() > 0 => Run::beat(running.place, &driver.wire),
+            News::Beat if running.riders.len() > 0 => {
+                // Who boarded in silence gets it as well.
+                running.silent_since = None;
+                Run::beat(running.place, &driver.wire)
+            }
             // Nobody is there to read for, or there is nothing more to be read.
             News::Run(_) | News::Beat | News::End => {
                 let ended = state.end();
@@ -409,7 +421,7 @@ impl Driving {
         };
         running.run = Some(Arc::new(run));
         running.riders.begin();
-        running.last = Moment::now();
+        running.before = std::mem::replace(&mut running.last, Moment::now());
         heartbeat.touched_at(running.last);
         ControlFlow::Continue(())
     }

@@ -151,8 +151,10 @@ impl Riders {
                     let at = |position: u64| pass.here.at(position.into());
                     let place = at(end.place.unwrap_or(rider.boarded.max(position(pass.here))));
                     let left = end.left.map(|(bytes, place)| (bytes, at(place)));
-                    let Rider { writer, waker, slot, .. } = self.remove(self.served, slots);
-                    let off = Alighted { writer, place, left, last: pass.begun, error: end.error };
+                    // Who took nothing of it was sent nothing.
+                    let last = if end.place.is_some() || left.is_some() { pass.begun } else { pass.before };
+                    let (slot, waker, alighted) = self.remove(self.served, slots).left(place, last);
+                    let off = Alighted { left, error: end.error, ..alighted };
                     slots[slot] = Slot::Off(Box::new(off));
                     woken.push(waker);
                 }
@@ -170,6 +172,8 @@ pub(super) struct Pass<'a> {
     /// The place of who has not had it, unless it boarded ahead.
     pub(super) here: Cursor,
     pub(super) begun: Moment,
+    /// When the one before it began.
+    pub(super) before: Moment,
 }
 
 /// Why one was put off.
@@ -184,6 +188,12 @@ impl End {
 }
 
 impl Rider {
+    /// What one is left with who alights between two frames: by its slot, and who is to be woken.
+    pub(super) fn left(self, place: Cursor, last: Moment) -> (usize, Waker, Alighted) {
+        let Self { writer, waker, slot, .. } = self;
+        (slot, waker, Alighted { writer, place, left: None, last, error: None })
+    }
+
     fn touch(&self) {
         let _ = self.writer.as_ref().try_io(Interest::WRITABLE, || Ok(()));
     }

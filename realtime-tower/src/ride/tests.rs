@@ -80,7 +80,8 @@ async fn a_run_reaches_each_once_while_others_come_and_go() {
     let mut place = 100;
     for _ in 0..60 {
         let run = Run::of(&batch(place + 1..=place + 2, true), &WIRE);
-        let pass = Pass { run: &run, wire: &WIRE, here: at(place), begun: Moment::now() };
+        let pass =
+            Pass { run: &run, wire: &WIRE, here: at(place), begun: Moment::now(), before: Moment::now() };
         riders.begin();
         for (boarded, .., owed) in &mut peers {
             owed.push_str(std::str::from_utf8(run.behind(run.had(position(*boarded)))).unwrap());
@@ -132,7 +133,7 @@ async fn a_beat_moves_nobody_back() {
         peers.push(peer);
     }
     let run = Run::beat(at(9), &WIRE);
-    let pass = Pass { run: &run, wire: &WIRE, here: at(9), begun: Moment::now() };
+    let pass = Pass { run: &run, wire: &WIRE, here: at(9), begun: Moment::now(), before: Moment::now() };
     let written = riders.serve(9, &pass, &mut slots, &mut Vec::new());
     assert_eq!((written.deliveries, written.bytes), (0, 10), "a beat is no event");
     for (peer, expected) in peers.iter_mut().zip(["(9)", "(9)", "(12)"]) {

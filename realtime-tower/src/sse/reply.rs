@@ -233,17 +233,20 @@ impl<F: Feed> SseBody<F> {
     /// A piece, and as many events behind it as may be, in one: a copy of a few hundred bytes costs less than what a host
     /// does for each piece. Says how many there are behind it.
     fn together(&self, piece: Bytes, rest: &[Entry]) -> (Bytes, usize) {
+        let mut room = PIECE_BYTES_MAX.saturating_sub(piece.len());
+        let fits = |next: &Bytes| {
+            let left = room.checked_sub(next.len());
+            room = left.unwrap_or(room);
+            left.is_some()
+        };
+        let mut behind = rest.iter().map_while(|entry| self.shared(entry)).take_while(fits).peekable();
+        if behind.peek().is_none() {
+            return (piece, 0);
+        }
         let mut out = Vec::with_capacity((piece.len() * (rest.len() + 1)).min(PIECE_BYTES_MAX));
         out.extend_from_slice(&piece);
-        let mut more = 0;
-        for piece in rest.iter().map_while(|entry| self.shared(entry)) {
-            if out.len() + piece.len() > PIECE_BYTES_MAX {
-                break;
-            }
-            out.extend_from_slice(&piece);
-            more += 1;
-        }
-        if more == 0 { (piece, 0) } else { (out.into(), more) }
+        let more = behind.map(|next| out.extend_from_slice(&next)).count();
+        (out.into(), more)
     }
 
     /// The end, for an event that has no form here.
@@ -265,8 +268,9 @@ impl<F: Feed> SseBody<F> {
     }
 }
 
-/// Bytes of events that leave together: a frame of HTTP/2 as it is by default.
-const PIECE_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of events that leave together. They are this reader's alone, and a host takes up to sixteen pieces ahead of a client that
+/// reads nothing: 64 KiB. Larger events go by themselves, and are shared.
+const PIECE_BYTES_MAX: usize = 4 * 1024;
 
 impl<F: Feed> http_body::Body for SseBody<F> {
     type Data = Bytes;

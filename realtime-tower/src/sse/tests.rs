@@ -187,7 +187,7 @@ async fn pieces(log: &Log, session: Option<Session>) -> Vec<Bytes> {
 #[tokio::test(start_paused = true)]
 async fn events_that_are_there_leave_together_whole_and_in_order() {
     let forever = || Some(Session::expires_in(Duration::from_secs(3600)));
-    for (count, bytes, together) in [(1, 10, 1), (16, 128, 1), (3, 9_000, 3), (3, 7_000, 2), (2, 40_000, 2)] {
+    for (count, bytes, together) in [(1, 10, 1), (16, 128, 1), (3, 3_000, 3), (3, 1_900, 2), (2, 40_000, 2)] {
         let log = Log::new();
         let text = "x".repeat(bytes);
         let blocks: Vec<_> = (0..count)

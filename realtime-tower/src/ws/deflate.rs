@@ -174,7 +174,7 @@ pub(crate) fn inflate(deflated: &[u8], bytes_max: usize) -> Result<Vec<u8>, Refu
         }
         if is_end {
             if taken == deflated.len() {
-                return Ok(inflater.out);
+                return Ok(fitted(inflater.out));
             }
             ends += 1;
             if ends > ENDS_MAX {
@@ -187,7 +187,15 @@ pub(crate) fn inflate(deflated: &[u8], bytes_max: usize) -> Result<Vec<u8>, Refu
     // Whatever comes out of the tail, too much as well, is of a block that was cut.
     let tail = inflater.take(&TAIL).map_err(|_| Refused::Invalid)?;
     let is_whole = tail == (TAIL.len(), true) && inflater.out.len() == bytes;
-    if is_whole { Ok(inflater.out) } else { Err(Refused::Invalid) }
+    if is_whole { Ok(fitted(inflater.out)) } else { Err(Refused::Invalid) }
+}
+
+/// A payload holds no more than it is: what waits for a handler is reckoned by its length.
+fn fitted(mut payload: Vec<u8>) -> Vec<u8> {
+    if payload.capacity() - payload.len() > payload.len() / 4 {
+        payload.shrink_to_fit();
+    }
+    payload
 }
 
 struct Inflater {

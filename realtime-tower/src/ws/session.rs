@@ -40,6 +40,8 @@ pub(super) struct Session<F, U> {
     is_dry: bool,
     /// What was read since everything was taken in.
     since_dry: Pieces,
+    /// Bytes of messages that were taken in since the task was polled.
+    taken_bytes: usize,
     messages: Messages<U>,
     downlink: Downlink<F>,
     outbox: Outbox,
@@ -78,6 +80,10 @@ const PIECE_BYTES_MIN: usize = 256;
 
 /// Turns before others get theirs: a stream of HTTP/2 may be filled as fast as it is read, and counts no budget.
 const TURNS_MAX: usize = 128;
+
+/// Bytes of messages that are taken in before others get their turn, beyond the message that reaches it: as they are inflated, for
+/// that is what unmasking, inflating, checking and reading them costs.
+const TAKEN_BYTES_MAX: usize = 256 * 1024;
 
 /// How far the closing handshake has got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +148,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             assembler,
             is_dry: false,
             since_dry: Pieces::default(),
+            taken_bytes: 0,
             messages,
             downlink,
             outbox,
@@ -169,7 +176,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         // A handler that answers at once empties what was read, as far as there is room for its replies.
         while self.take_in() | self.reply(cx) {
             moved = true;
-            if !self.io.is_shared() {
+            if !self.io.is_shared() || self.has_taken_its_fill() {
                 break;
             }
         }
@@ -302,7 +309,13 @@ impl<F: Feed, U: Uplink> Session<F, U> {
         }
     }
 
+    /// Whether others are to have their turn: a few bytes on the wire may be many once they are inflated.
+    fn has_taken_its_fill(&self) -> bool {
+        self.taken_bytes >= TAKEN_BYTES_MAX
+    }
+
     fn message(&mut self, payload: Payload) {
+        self.taken_bytes += payload.bytes().len();
         add(&self.downlink.permit().counters().messages, 1);
         if self.mode == Mode::Bare && !self.messages.takes_any() {
             self.refuse(code::UNSUPPORTED);
@@ -453,8 +466,10 @@ impl<F: Feed, U: Uplink> Session<F, U> {
 impl<F: Feed, U: Uplink> Session<F, U> {
     /// Goes round until the connection has ended.
     pub(super) fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.taken_bytes = 0;
         for _ in 0..TURNS_MAX {
             match self.turn(cx) {
+                Ok(Turn::Moved) if self.has_taken_its_fill() => break,
                 Ok(Turn::Moved) => {}
                 Ok(Turn::Rested) => return Poll::Pending,
                 Ok(Turn::Over) => {

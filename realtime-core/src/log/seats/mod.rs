@@ -152,18 +152,23 @@ impl Seats {
     }
 
     /// Of a comer's own shard if anybody is due in there: one for one that was woken, and some for who comes besides.
-    fn wake_next(&self, own: usize, is_woken: impl FnOnce(&Room) -> bool) {
-        let next =
-            (own..own + SHARDS).find(|number| self.shards[number % SHARDS].is_due.load(Ordering::Acquire));
-        let Some(number) = next else { return };
-        let shard = &self.shards[number % SHARDS];
-        let mut woken = [const { None }; FEW];
-        let mut room = shard.room.lock();
-        let count = if number == own && !is_woken(&room) { FEW } else { 1 };
-        room.take_first(&mut woken[..count]);
-        shard.tell(&room);
-        drop(room);
-        wake(woken);
+    fn wake_next(&self, own: usize, is_woken: impl Fn(&Room) -> bool) {
+        for number in own..own + SHARDS {
+            let shard = &self.shards[number % SHARDS];
+            if !shard.is_due.load(Ordering::Acquire) {
+                continue;
+            }
+            let mut woken = [const { None }; FEW];
+            let mut room = shard.room.lock();
+            let count = if number == own && !is_woken(&room) { FEW } else { 1 };
+            room.take_first(&mut woken[..count]);
+            shard.tell(&room);
+            drop(room);
+            // Others may have come for the last of them meanwhile: then it is the next shard's turn.
+            if woken[0].is_some() {
+                return wake(woken);
+            }
+        }
     }
 
     /// Readers whose set holds the topic, waiting or not.

@@ -15,9 +15,20 @@ use super::*;
 use crate::config::Config;
 use crate::fixture::{Script, at, events, feed, permit};
 use crate::uplink::{Inbound, uplink_fn};
+use crate::ws::deflate::{self, Window};
 
 /// A session that has opened, the peer's end of its connection, and what its feed is told by.
 fn session<U: Uplink>(
+    uplink: U,
+    mode: Mode,
+    buffer_bytes: usize,
+) -> (Session<impl Feed, U>, DuplexStream, Script) {
+    session_by(None, uplink, mode, buffer_bytes)
+}
+
+/// The same by permessage-deflate, where a window is named.
+fn session_by<U: Uplink>(
+    window: Option<Window>,
     uplink: U,
     mode: Mode,
     buffer_bytes: usize,
@@ -28,7 +39,7 @@ fn session<U: Uplink>(
     let downlink = Downlink::new(feed, Some(Opened::new(at(0))), permit, false, Duration::from_secs(15));
     let messages = Messages::new(uplink, None, mode);
     let config = WebSocketConfig::default();
-    (Session::new(Io::Test(ours), Bytes::new(), downlink, messages, mode, None, config), theirs, script)
+    (Session::new(Io::Test(ours), Bytes::new(), downlink, messages, mode, window, config), theirs, script)
 }
 
 /// A masked frame, with a mask of zeros.
@@ -76,6 +87,31 @@ async fn no_more_is_read_than_is_taken_in() {
         poll_fn(|cx| Poll::Ready(session.poll_over(cx).is_ready())).await;
         let bytes = session.assembler.held_bytes();
         assert!(bytes <= 16 * 1024, "{bytes} are held");
+        yield_now().await;
+    }
+}
+
+/// Deflated, 64 KiB are a hundred bytes: so many of them fit into what is read at once.
+#[tokio::test(start_paused = true)]
+async fn a_turn_is_bounded_by_what_messages_hold_and_not_by_what_they_weigh() {
+    let handled = Arc::<AtomicUsize>::default();
+    let counted = handled.clone();
+    let uplink = uplink_fn(move |_: Inbound| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async { "heard" }
+    });
+    let (mut session, peer, _script) = session_by(Some(Window::Full), uplink, Mode::Bare, 1 << 20);
+    let bytes = session.downlink.permit().config().message_bytes_max;
+    let deflated = deflate::deflate(&vec![b' '; bytes], Window::Full).unwrap();
+    let (mut answers, mut flood) = tokio::io::split(peer);
+    let head = [TEXT | 0x40, 0x80 | u8::try_from(deflated.len()).unwrap(), 0, 0, 0, 0];
+    flood.write_all(&[&head[..], &deflated].concat().repeat(100)).await.unwrap();
+    tokio::spawn(async move { answers.read_to_end(&mut Vec::new()).await });
+    while handled.load(Ordering::Relaxed) < 100 {
+        let before = handled.load(Ordering::Relaxed);
+        poll_fn(|cx| Poll::Ready(session.poll_over(cx).is_ready())).await;
+        let taken = (handled.load(Ordering::Relaxed) - before) * bytes;
+        assert!(taken <= TAKEN_BYTES_MAX + bytes, "{taken} bytes in one turn");
         yield_now().await;
     }
 }
