@@ -92,6 +92,8 @@ fn main() -> Outcome {
             );
         }
         report.section(plan, all);
+        // A long run that is broken off leaves what it had.
+        std::fs::write(programs.plain.with_file_name("bench-so-far.md"), report.to_string())?;
     }
     for kind in kinds {
         let idle_readers = if is_whole { READERS_MAX } else { 200 };
