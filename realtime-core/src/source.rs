@@ -48,6 +48,9 @@ pub trait Source: Send + Sync + 'static {
     /// deliveries from a place on, so that whoever writes for many of them may read once for all. None, unless a source says
     /// otherwise: that is always right.
     ///
+    /// A source that leaves out, changes or checks anything on the way to its readers has to say none: a transport may read the log in
+    /// its stead, and never ask its feeds again.
+    ///
     /// ```
     /// use realtime_core::{Log, Source, SourceExt};
     ///
