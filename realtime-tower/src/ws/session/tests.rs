@@ -71,14 +71,20 @@ fn held() -> (impl Uplink, oneshot::Sender<()>, Arc<AtomicUsize>) {
     (uplink, go, done)
 }
 
-#[tokio::test(start_paused = true)]
-async fn no_more_is_read_than_is_taken_in() {
+/// A handler that answers at once, and how often it has.
+fn counting() -> (impl Uplink, Arc<AtomicUsize>) {
     let handled = Arc::<AtomicUsize>::default();
     let counted = handled.clone();
     let uplink = uplink_fn(move |_: Inbound| {
         counted.fetch_add(1, Ordering::Relaxed);
         async { "heard" }
     });
+    (uplink, handled)
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_read_than_is_taken_in() {
+    let (uplink, handled) = counting();
     let (mut session, peer, _script) = session(uplink, Mode::Bare, 1 << 20);
     let (mut answers, mut flood) = tokio::io::split(peer);
     flood.write_all(&frame(TEXT, "").repeat(100_000)).await.unwrap();
@@ -94,12 +100,7 @@ async fn no_more_is_read_than_is_taken_in() {
 /// Deflated, 64 KiB are a hundred bytes: so many of them fit into what is read at once.
 #[tokio::test(start_paused = true)]
 async fn a_turn_is_bounded_by_what_messages_hold_and_not_by_what_they_weigh() {
-    let handled = Arc::<AtomicUsize>::default();
-    let counted = handled.clone();
-    let uplink = uplink_fn(move |_: Inbound| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        async { "heard" }
-    });
+    let (uplink, handled) = counting();
     let (mut session, peer, _script) = session_by(Some(Window::Full), uplink, Mode::Bare, 1 << 20);
     let bytes = session.downlink.permit().config().message_bytes_max;
     let deflated = deflate::deflate(&vec![b' '; bytes], Window::Full).unwrap();
