@@ -15,7 +15,7 @@ use realtime_benches::{
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--readers N] [--payload-bytes B] [--rounds R] [--only KIND]..
 
-Without arguments: the whole plan, some forty minutes, written to benches/RESULTS.md and benches/plots; with fewer
+Without arguments: the whole plan, which takes long, written to benches/RESULTS.md and benches/plots; with fewer
 rounds in less time. With any of the others the result is printed, and the files stay as they are.
 
   --quick            few rounds of the most telling settings, some three minutes
