@@ -35,11 +35,21 @@ pub(crate) struct Inner {
     event: Event,
     /// When a log took it, by the log's clock.
     taken_at: Duration,
-    /// Filled from the front; a slot is never emptied, so readers look without a lock.
-    encodings: [OnceLock<(Format, Bytes)>; FORMATS_CACHED_MAX],
+    encodings: Encodings,
     /// What it costs its log; none outside one.
     charge: Option<Charge>,
 }
+
+/// Bytes by format. Filled from the front; a slot is never emptied, so readers look without a lock.
+#[derive(Default)]
+struct Encodings {
+    few: [OnceLock<(Format, Bytes)>; FEW],
+    /// Most entries never need any.
+    more: OnceLock<Box<Self>>,
+}
+
+/// Formats for which an entry has room before it takes more: an event stream, a WebSocket and a poll.
+const FEW: usize = 3;
 
 impl Entry {
     /// An entry of a source of one's own.
@@ -90,19 +100,31 @@ impl Entry {
     /// has [`FORMATS_CACHED_MAX`] formats, or its log's budget is spent and it is old, the bytes are made anew.
     pub fn encoded(&self, format: Format, encode: fn(&Entry) -> Bytes) -> Bytes {
         let mut made: Option<Bytes> = None;
-        for slot in &self.0.encodings {
+        let may_grow =
+            || self.0.charge.as_ref().is_none_or(|charge| charge.may_grow(self.0.cursor.position()));
+        let grow = |bytes| self.0.charge.iter().for_each(|charge| charge.grow(bytes));
+        let mut encodings = &self.0.encodings;
+        for at in 0..FORMATS_CACHED_MAX {
+            if at > 0 && at % FEW == 0 {
+                if encodings.more.get().is_none() && !may_grow() {
+                    break;
+                }
+                encodings = encodings.more.get_or_init(|| {
+                    grow(size_of::<Encodings>());
+                    Box::default()
+                });
+            }
+            let slot = &encodings.few[at % FEW];
             if slot.get().is_none() {
                 // Encoded before the slot is taken, not while: an encoder may ask this entry for another format. Two
                 // readers that come at once may both encode; one is kept, and both go on with that.
                 let bytes = made.get_or_insert_with(|| encode(self)).clone();
-                if self.0.charge.as_ref().is_some_and(|charge| !charge.may_grow(self.0.cursor.position())) {
+                if !may_grow() {
                     return bytes;
                 }
                 let len = bytes.len();
-                if slot.set((format, bytes)).is_ok()
-                    && let Some(charge) = &self.0.charge
-                {
-                    charge.grow(len + ENCODING_OVERHEAD_BYTES);
+                if slot.set((format, bytes)).is_ok() {
+                    grow(len + ENCODING_OVERHEAD_BYTES);
                 }
             }
             if let Some((kept, bytes)) = slot.get()
@@ -251,12 +273,37 @@ mod tests {
     }
 
     #[test]
-    fn one_format_too_many_is_encoded_anew() {
+    fn each_of_so_many_formats_is_kept_and_one_too_many_is_encoded_anew() {
         let entry = Entry::new(Cursor::new(1, 1), Event::text("a", "b").unwrap());
-        for i in 0..=FORMATS_CACHED_MAX {
-            let bytes = entry.encoded(Format::new(&i.to_string()), |_| Bytes::from_static(b"z"));
-            assert_eq!(bytes, "z");
-        }
-        assert_eq!(entry.encoded(Format::new("more"), |_| Bytes::from_static(b"w")), "w");
+        let made =
+            |i: usize| entry.encoded(Format::new(&i.to_string()), |_| Bytes::from(vec![b'z'])).as_ptr();
+        let first: Vec<_> = (0..FORMATS_CACHED_MAX).map(made).collect();
+        let again: Vec<_> = (0..FORMATS_CACHED_MAX).map(made).collect();
+        assert_eq!(first, again);
+        let held = entry.encoded(Format::new("more"), |_| Bytes::from(vec![b'w']));
+        assert_eq!(held, "w");
+        assert_ne!(made(FORMATS_CACHED_MAX), made(0));
+        assert_ne!(entry.encoded(Format::new("more"), |_| Bytes::from(vec![b'w'])).as_ptr(), held.as_ptr());
+    }
+
+    #[test]
+    fn room_for_more_formats_is_charged_and_an_old_entry_takes_none_over_the_budget() {
+        use crate::log::ledger::{Ledger, TopicLedger};
+
+        let log = Ledger::new(0);
+        let charge = Charge::new(TopicLedger::new(log.clone(), 0), 7);
+        let entry = Entry::charged(Cursor::new(1, 1), Event::text("a", "b").unwrap(), Duration::ZERO, charge);
+        let made =
+            |i: usize| entry.encoded(Format::new(&i.to_string()), |_| Bytes::from(vec![b'z'])).as_ptr();
+        let few: Vec<_> = (0..FEW).map(made).collect();
+        let each = 1 + ENCODING_OVERHEAD_BYTES;
+        assert_eq!(log.used(), 7 + FEW * each);
+        made(FEW);
+        assert_eq!(log.used(), 7 + (FEW + 1) * each + size_of::<Encodings>());
+        // Grown old, it keeps what it has, and nothing more.
+        log.moved_to(1_000_000);
+        made(FEW + 1);
+        assert_eq!(few, (0..FEW).map(made).collect::<Vec<_>>());
+        assert_eq!(log.used(), 7 + (FEW + 1) * each + size_of::<Encodings>());
     }
 }

@@ -25,8 +25,9 @@ pub const ENTRY_OVERHEAD_BYTES: usize = 512;
 /// and did not use. Measured: about 70.
 pub const ENCODING_OVERHEAD_BYTES: usize = 64;
 
-/// Wire formats whose bytes an entry keeps; one more is encoded anew by each reader.
-pub const FORMATS_CACHED_MAX: usize = 4;
+/// Wire formats whose bytes an entry keeps; one more is encoded anew by each reader. Clients choose among the formats of a mount, so
+/// that it has to be more than all that one has: else a few who ask for odd ones would have all others' encoded anew.
+pub const FORMATS_CACHED_MAX: usize = 12;
 
 /// Newest entries whose encodings are kept even where the budget is spent: that is where all live readers stand.
 pub const HOT_ENTRIES: u64 = 64;
