@@ -25,11 +25,17 @@ mod scenario;
 mod server;
 mod site;
 
+use std::alloc::System;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use run::{Run, Size};
 use scenario::Scenario;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+/// Counts what is alive: what the allocator keeps for itself is no leak, and the resident memory has both.
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const USAGE: &str = "\
 usage: cargo xtask stress [scenario..] [--seed N] [--seeds N] [--minutes M] [--full] [--record] [--list]

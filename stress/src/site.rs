@@ -77,6 +77,8 @@ pub(crate) enum Answer {
 pub(crate) struct Figures {
     /// Memory that is resident.
     pub(crate) rss_bytes: u64,
+    /// Memory that is allocated, and not given back.
+    pub(crate) heap_bytes: u64,
     /// Open descriptors.
     pub(crate) files: u64,
     /// Threads.

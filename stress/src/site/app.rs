@@ -100,8 +100,10 @@ impl App {
         let sum = |of: fn(&realtime_tower::TransportStats) -> u64| {
             stats.transports.iter().map(|(_, stats)| of(stats)).sum()
         };
+        let allocated = crate::ALLOCATOR.stats();
         Ok(Figures {
             rss_bytes,
+            heap_bytes: allocated.bytes_allocated.saturating_sub(allocated.bytes_deallocated) as u64,
             files,
             threads,
             tasks: self.runtime.metrics().num_alive_tasks() as u64,
