@@ -10,7 +10,8 @@ use crate::{Kind, Outcome};
 
 const SIZE: (u32, u32) = (900, 640);
 /// A long ratio is cut off, so that the others can be told apart; its number stands beside it.
-const RATIO_MAX: f64 = 7.0;
+const RATIO_MAX: f64 = 6.5;
+const AXIS_MAX: f64 = 7.0;
 /// Above the curves there is room for their names.
 const GROWTH_MAX: f64 = 4.0;
 
@@ -55,7 +56,7 @@ fn ratios(section: &Section, file: &Path) -> Outcome {
         .margin_right(20)
         .x_label_area_size(45)
         .y_label_area_size(150)
-        .build_cartesian_2d(0.0..RATIO_MAX, (0..rows).into_segmented())?;
+        .build_cartesian_2d(0.0..AXIS_MAX, (0..rows).into_segmented())?;
     let name = |row: &SegmentValue<i32>| {
         let SegmentValue::CenterOf(row) = row else { return String::new() };
         let bar = usize::try_from(rows - 1 - row).ok().and_then(|at| bars.get(at));
@@ -73,8 +74,7 @@ fn ratios(section: &Section, file: &Path) -> Outcome {
         bar
     }))?;
     chart.draw_series(bars.iter().enumerate().map(|(at, (_, ratio))| {
-        // Within the axis, even where the bar is cut.
-        let place = (ratio.min(RATIO_MAX - 0.4) + 0.05, SegmentValue::CenterOf(row(at)));
+        let place = (ratio.min(RATIO_MAX) + 0.05, SegmentValue::CenterOf(row(at)));
         let style = ("sans-serif", 12).into_font().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
         Text::new(format!("{ratio:.2}"), place, style)
     }))?;

@@ -52,7 +52,9 @@ fn main() -> Outcome<ExitCode> {
     let bounded: Vec<_> = bounds.kinds().collect();
     let kinds = if all { Kind::ALL.to_vec() } else { bounded.clone() };
     let mut unfit = Vec::new();
-    println!("{:<24} {:>8} {:>8} {:>8}  (a delivery)", "", "instr.", "allocs", "calls");
+    if !allocations_alone {
+        println!("{:<24} {:>8} {:>8} {:>8}  (a delivery)", "", "instr.", "allocs", "calls");
+    }
     for kind in kinds.into_iter().filter(|kind| only.is_empty() || only.contains(kind)) {
         let held = count(kind).map_err(|error| format!("{kind}: {error}"))?;
         if bounded.contains(&kind) {
