@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::measure::{Plan, Visit, heap_of};
+use crate::measure::{Plan, Visit, bound, heap_of};
 use crate::{Kind, Outcome, Programs};
 
 /// The costs of one delivery.
@@ -26,18 +26,18 @@ pub struct Costs {
 const READERS: [usize; 2] = [16, 80];
 const EVENTS: [u64; 2] = [8, 72];
 
-/// Counts all three.
+/// Counts all three, with the server on these cores if any are named.
 ///
 /// # Errors
 /// valgrind or strace is missing, or as [`measure`](crate::measure()).
-pub fn costs(kind: Kind, programs: &Programs, is_slowed: bool) -> Outcome<Costs> {
+pub fn costs(kind: Kind, programs: &Programs, is_slowed: bool, cores: Option<&str>) -> Outcome<Costs> {
     let place = std::env::temp_dir().join(format!("realtime-costs-{}", std::process::id()));
     fs::create_dir_all(&place)?;
     let counted = (|| {
         Ok(Costs {
             instructions: slope(|readers, events| {
                 let out = place.join("callgrind");
-                let mut command = Command::new("valgrind");
+                let mut command = bound(Path::new("valgrind"), cores);
                 command.args(["--quiet", "--tool=callgrind"]);
                 command.arg(format!("--callgrind-out-file={}", out.display())).arg(&programs.plain);
                 visit(kind, command, is_slowed, readers, events)?;
@@ -46,7 +46,7 @@ pub fn costs(kind: Kind, programs: &Programs, is_slowed: bool) -> Outcome<Costs>
             allocations: allocations(kind, programs, is_slowed)?,
             calls: slope(|readers, events| {
                 let out = place.join("strace");
-                let mut command = Command::new("strace");
+                let mut command = bound(Path::new("strace"), cores);
                 command.args(["-f", "-c", "-o"]).arg(&out).arg(&programs.plain);
                 visit(kind, command, is_slowed, readers, events)?;
                 calls(&fs::read_to_string(out)?)
@@ -92,6 +92,26 @@ fn instructions(out: &str) -> Outcome<f64> {
 fn calls(out: &str) -> Outcome<f64> {
     let line = out.lines().find(|line| line.ends_with(" total")).ok_or("strace wrote no sum")?;
     Ok(line.split_whitespace().nth(3).ok_or("strace's sum has no calls")?.parse()?)
+}
+
+/// Why costs are not within their bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfit {
+    /// One is above: what the gate is for.
+    TooDear(String),
+    /// None is above, but one so far below that its bound holds nothing any more and wants to be tightened.
+    Loose(String),
+    /// There is no bound.
+    Unknown(Kind),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooDear(lines) | Self::Loose(lines) => f.write_str(lines),
+            Self::Unknown(kind) => write!(f, "{kind} has no bound"),
+        }
+    }
 }
 
 /// What each kind may cost, from one file.
@@ -141,8 +161,8 @@ impl Bounds {
     /// Holds costs against them.
     ///
     /// # Errors
-    /// A cost is above its bound; or so far below that the bound holds nothing any more and wants to be tightened.
-    pub fn hold(&self, kind: Kind, costs: Costs) -> Result<(), String> {
+    /// They are not within them.
+    pub fn hold(&self, kind: Kind, costs: Costs) -> Result<(), Unfit> {
         self.check(kind, [Some(costs.instructions), Some(costs.allocations), Some(costs.calls)])
     }
 
@@ -150,35 +170,37 @@ impl Bounds {
     ///
     /// # Errors
     /// As [`hold`](Self::hold).
-    pub fn hold_allocations(&self, kind: Kind, allocations: f64) -> Result<(), String> {
+    pub fn hold_allocations(&self, kind: Kind, allocations: f64) -> Result<(), Unfit> {
         self.check(kind, [None, Some(allocations), None])
     }
 
-    fn check(&self, kind: Kind, counted: [Option<f64>; 3]) -> Result<(), String> {
-        let (_, stated) = self.of.iter().find(|(known, _)| *known == kind).ok_or("it has no bound")?;
+    fn check(&self, kind: Kind, counted: [Option<f64>; 3]) -> Result<(), Unfit> {
+        let stated = self.of.iter().find(|(known, _)| *known == kind);
+        let (_, stated) = stated.ok_or(Unfit::Unknown(kind))?;
         let Costs { instructions, allocations, calls } = self.slack;
         let lines = [
             ("instructions", stated.instructions, stated.instructions * instructions),
             ("allocations", stated.allocations, allocations),
             ("system calls", stated.calls, calls),
         ];
-        let wrong: Vec<_> = lines
-            .into_iter()
-            .zip(counted)
-            .filter_map(|((name, stated, slack), counted)| {
-                let counted = counted?;
-                if counted > stated + slack {
-                    Some(format!("{kind}: {counted:.2} {name} a delivery, of {stated} + {slack:.2} at most"))
-                } else if counted < stated - slack {
-                    Some(format!(
-                        "{kind}: only {counted:.2} {name} a delivery: tighten {stated} in costs.txt"
-                    ))
-                } else {
-                    None
-                }
-            })
-            .collect();
-        if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+        let (mut above, mut below) = (Vec::new(), Vec::new());
+        for ((name, stated, slack), counted) in lines.into_iter().zip(counted) {
+            let Some(counted) = counted else { continue };
+            if counted > stated + slack {
+                above.push(format!(
+                    "{kind}: {counted:.2} {name} a delivery, of {stated} + {slack:.2} at most"
+                ));
+            } else if counted < stated - slack {
+                below.push(format!(
+                    "{kind}: only {counted:.2} {name} a delivery: tighten {stated} in costs.txt"
+                ));
+            }
+        }
+        match (&above[..], &below[..]) {
+            ([], []) => Ok(()),
+            ([], _) => Err(Unfit::Loose(below.join("\n"))),
+            _ => Err(Unfit::TooDear([above, below].concat().join("\n"))),
+        }
     }
 }
 
@@ -221,12 +243,19 @@ mod tests {
         };
         assert_eq!(held(1_000.0, 0.0, 1.0), Ok(()));
         assert_eq!(held(1_099.0, 0.04, 1.09), Ok(()));
-        assert!(held(1_101.0, 0.0, 1.0).unwrap_err().contains("1101.00 instructions"));
-        assert!(held(1_000.0, 0.06, 1.0).unwrap_err().contains("0.06 allocations"));
-        assert!(held(1_000.0, 0.0, 1.2).unwrap_err().contains("1.20 system calls"));
-        assert!(held(800.0, 0.0, 1.0).unwrap_err().contains("tighten"));
-        assert!(held(1_000.0, 0.0, 0.5).unwrap_err().contains("tighten"));
-        assert!(bounds.hold_allocations(Kind::OursSse, 0.0).is_err(), "what has no bound is not held");
+        for (costs, line) in [
+            (held(1_101.0, 0.0, 1.0), "1101.00 instructions"),
+            (held(1_000.0, 0.06, 1.0), "0.06 allocations"),
+            (held(1_000.0, 0.0, 1.2), "1.20 system calls"),
+            (held(800.0, 0.0, 1.2), "1.20 system calls"),
+        ] {
+            assert!(matches!(&costs, Err(Unfit::TooDear(said)) if said.contains(line)), "{costs:?}");
+        }
+        for costs in [held(800.0, 0.0, 1.0), held(1_000.0, 0.0, 0.5)] {
+            assert!(matches!(&costs, Err(Unfit::Loose(said)) if said.contains("tighten")), "{costs:?}");
+        }
+        let held = bounds.hold_allocations(Kind::OursSse, 0.0);
+        assert_eq!(held, Err(Unfit::Unknown(Kind::OursSse)), "what has no bound is not held");
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub enum Kind {
     OursWsH2,
     /// Shared bytes through a bare hyper body: what any SSE over hyper costs at least.
     HyperSse,
+    /// The body of [`HyperSse`](Self::HyperSse) under `axum::serve` and a `Router`: what any SSE there costs at least.
+    AxumSharedSse,
     /// axum's `Sse` over `tokio::sync::broadcast`.
     AxumSse,
     /// Our SSE, under `axum::serve`.
@@ -103,7 +105,7 @@ impl Wire {
 
 impl Kind {
     /// All of them, the floor first.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::SendLoop,
         Self::SendBurst,
         Self::AxumWs,
@@ -116,6 +118,7 @@ impl Kind {
         Self::OursWsDeflate,
         Self::OursWsH2,
         Self::HyperSse,
+        Self::AxumSharedSse,
         Self::AxumSse,
         Self::OursSse,
         Self::OursSseServe,
@@ -148,6 +151,7 @@ impl Kind {
             Self::OursWsDeflate => ("ours-ws-deflate", "**WebSocket: realtime, deflated**", Wire::Deflate),
             Self::OursWsH2 => ("ours-ws-h2", "**WebSocket: realtime, HTTP/2**", Wire::StreamWebSocket),
             Self::HyperSse => ("hyper-sse", "SSE: shared bytes, bare hyper", Wire::Sse),
+            Self::AxumSharedSse => ("axum-shared-sse", "SSE: shared bytes, axum", Wire::Sse),
             Self::AxumSse => ("axum-sse", "SSE: axum", Wire::Sse),
             Self::OursSse => ("ours-sse", "**SSE: realtime**", Wire::Sse),
             Self::OursSseServe => ("ours-sse-serve", "**SSE: realtime, our `serve`**", Wire::Sse),
@@ -201,7 +205,7 @@ impl Kind {
             Self::OursWs => &[Self::AxumWs4k, Self::AxumWs, Self::FastWs, Self::TokioWs, Self::SocketIo],
             Self::OursWsServe => &[Self::AxumWs4k],
             Self::OursWsDeflate => &[Self::OursWs],
-            Self::OursSse => &[Self::AxumSse, Self::HyperSse],
+            Self::OursSse => &[Self::AxumSse, Self::AxumSharedSse, Self::HyperSse],
             Self::OursSseServe => &[Self::AxumSse, Self::HyperSse],
             Self::OursSseHyper => &[Self::HyperSse],
             Self::OursLongPoll => &[Self::AxumLongPoll],

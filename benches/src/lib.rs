@@ -12,6 +12,8 @@
 //!   fast;
 //! - [`measure`]: one visit to one kind; [`heap`]: one that counts allocations;
 //! - [`costs()`]: what a delivery costs by count, held against [`Bounds`];
+//! - [`whole`]: the settings of a whole run, each with its kinds and rounds;
+//! - [`Publishing`]: what publishing costs without a socket;
 //! - [`Report`]: medians, ratios, tables, `plots`, and a `verdict` per figure that is to be reached.
 //!
 //! One event is published when all readers have the last one, so that a server cannot gather them; a second figure is
@@ -26,18 +28,22 @@ mod machine;
 mod measure;
 mod payload;
 mod plots;
+mod publishing;
 mod readers;
 mod report;
 pub mod server;
+mod settings;
 mod streams;
 mod verdict;
 
-pub use costs::{Bounds, Costs, allocations, costs};
+pub use costs::{Bounds, Costs, Unfit, allocations, costs};
 pub use kind::Kind;
 pub use machine::{Machine, files_max};
 pub use measure::{BURSTS, Figures, Heap, Plan, Programs, heap, idle_heap, measure};
 pub use payload::{PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN};
+pub use publishing::Publishing;
 pub use report::{Counts, Report};
+pub use settings::{COUNTED, FEW, HEAPS, READERS_MAX, Setting, whole};
 
 /// What a step comes to: its result, or why it failed.
 pub type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;

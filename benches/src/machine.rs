@@ -57,6 +57,23 @@ fn is_asleep(pid: u32) -> Outcome<bool> {
     Ok(true)
 }
 
+/// Looks a millisecond apart, all of which have to find a process asleep.
+const NAPS: u32 = 3;
+
+/// Waits until a process has done what it was told: loopback has brought it what was written, so that a thread which
+/// has something to do does not sleep. Shorter than [`settled_cpu_ns`], for its time is not what is asked.
+pub(crate) fn at_rest(pid: u32) -> Outcome {
+    let mut asleep = 0;
+    for _ in 0..LOOKS_MAX * 5 {
+        asleep = if is_asleep(pid)? { asleep + 1 } else { 0 };
+        if asleep == NAPS {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(1));
+    }
+    Err("the server does not come to rest".into())
+}
+
 /// Waits until a process does nothing any more; returns its processor time. A thread's time is exact only while it
 /// sleeps.
 pub(crate) fn settled_cpu_ns(pid: u32) -> Outcome<u64> {
@@ -131,6 +148,10 @@ mod tests {
         });
         assert!(seen);
         assert!(!is_asleep(pid).unwrap(), "this thread runs");
+        let mut sleeper = Command::new("sleep").arg("10").spawn().unwrap();
+        assert!(at_rest(sleeper.id()).is_ok(), "that one does not");
+        sleeper.kill().unwrap();
+        sleeper.wait().unwrap();
         assert!(rss_bytes(pid).unwrap() > 100_000);
         assert!(files_max().unwrap() > 10);
     }

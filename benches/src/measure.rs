@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::kind::Wire;
 use crate::latency::Latency;
-use crate::machine::{rss_bytes, settled_cpu_ns};
+use crate::machine::{at_rest, rss_bytes, settled_cpu_ns};
 use crate::readers::Crowd;
 use crate::{Kind, Outcome};
 
@@ -34,6 +34,10 @@ pub const BURSTS: [u64; 2] = [16, 100];
 
 /// Events before anything is counted, so that pages and caches are warm.
 const WARM: u64 = 4;
+
+/// Connections that are begun before those before them are answered. A listener lets 128 wait, and the kernel drops who
+/// comes beyond it, to try again a second later: that would be most of a visit.
+const CONNECTS: usize = 100;
 
 /// Events of a long-poll in one visit.
 const LONG_POLLS_MAX: u64 = 60;
@@ -73,7 +77,7 @@ pub struct Figures {
 /// # Errors
 /// It does not serve, loses, repeats or alters an event.
 pub fn measure(kind: Kind, programs: &Programs, plan: &Plan) -> Outcome<Figures> {
-    let mut visit = Visit::start(kind, &programs.plain, plan)?;
+    let mut visit = Visit::run(kind, bound(&programs.plain, plan.cores), plan)?;
     // What the first connections load and fault in is not the others' cost.
     let early = (plan.readers / 4).clamp(1, 16);
     visit.connect(early)?;
@@ -123,7 +127,9 @@ pub(crate) fn heap_of(kind: Kind, counting: &Path, is_slowed: bool) -> Outcome<H
     const FEW: usize = 64;
     const MORE: usize = 64;
     const EVENTS: u64 = 64;
-    let mut visit = Visit::run(kind, counting_command(counting, is_slowed), &Plan::small())?;
+    let mut command = Command::new(counting);
+    command.args(is_slowed.then_some("--slowed"));
+    let mut visit = Visit::run(kind, command, &Plan::small())?;
     let few = visit.per_event(FEW, EVENTS)?;
     let (_, before_bytes) = visit.heap()?;
     visit.connect(MORE)?;
@@ -142,8 +148,13 @@ pub(crate) fn heap_of(kind: Kind, counting: &Path, is_slowed: bool) -> Outcome<H
 ///
 /// # Errors
 /// As [`measure`].
-pub fn idle_heap(kind: Kind, programs: &Programs, readers: usize) -> Outcome<f64> {
-    let mut visit = Visit::run(kind, counting_command(&programs.counting, false), &Plan::small())?;
+pub fn idle_heap(
+    kind: Kind,
+    programs: &Programs,
+    readers: usize,
+    cores: Option<&'static str>,
+) -> Outcome<f64> {
+    let mut visit = Visit::run(kind, bound(&programs.counting, cores), &Plan::small())?;
     let early = (readers / 4).clamp(1, 16);
     visit.connect(early)?;
     visit.one_at_a_time(WARM)?;
@@ -155,10 +166,16 @@ pub fn idle_heap(kind: Kind, programs: &Programs, readers: usize) -> Outcome<f64
     Ok((after_bytes as f64 - before_bytes as f64) / (readers - early).max(1) as f64)
 }
 
-fn counting_command(program: &Path, is_slowed: bool) -> Command {
-    let mut command = Command::new(program);
-    command.args(is_slowed.then_some("--slowed"));
-    command
+/// A program on some cores alone, if any are named; what this process is bound to says nothing then.
+pub(crate) fn bound(program: &Path, cores: Option<&str>) -> Command {
+    match cores {
+        Some(cores) => {
+            let mut taskset = Command::new("taskset");
+            taskset.args(["-c", cores]).arg(program);
+            taskset
+        }
+        None => Command::new(program),
+    }
 }
 
 impl Plan {
@@ -171,6 +188,8 @@ impl Plan {
 /// A running server and its readers.
 pub(crate) struct Visit {
     server: Server,
+    /// The server's own, where what was started is what watches it.
+    pid: u32,
     address: SocketAddr,
     control: TcpStream,
     readers: Crowd,
@@ -181,18 +200,6 @@ pub(crate) struct Visit {
 }
 
 impl Visit {
-    fn start(kind: Kind, program: &Path, plan: &Plan) -> Outcome<Self> {
-        let command = match plan.cores {
-            Some(cores) => {
-                let mut taskset = Command::new("taskset");
-                taskset.args(["-c", cores]).arg(program);
-                taskset
-            }
-            None => Command::new(program),
-        };
-        Self::run(kind, command, plan)
-    }
-
     /// Starts a server by a command that lacks its kind and size.
     pub(crate) fn run(kind: Kind, mut command: Command, plan: &Plan) -> Outcome<Self> {
         command.args(["--payload-bytes", &plan.payload_bytes.to_string()]);
@@ -202,26 +209,34 @@ impl Visit {
         let mut server = Server(child.map_err(|error| format!("{program}: {error}"))?);
         let mut line = String::new();
         BufReader::new(server.0.stdout.take().ok_or("the server has no output")?).read_line(&mut line)?;
-        let (address, control) = line.trim_end().split_once(' ').ok_or("the server did not start")?;
+        let words: Vec<_> = line.split_whitespace().collect();
+        let &[address, control, pid] = &words[..] else { return Err("the server did not start".into()) };
         let control = TcpStream::connect(control)?;
         control.set_nodelay(true)?;
         control.set_read_timeout(Some(Duration::from_secs(10)))?;
-        let (wire, address) = (kind.wire(), address.parse()?);
+        let (wire, address, pid) = (kind.wire(), address.parse()?, pid.parse()?);
         let readers = Crowd::new(wire, plan.payload_bytes)?;
-        Ok(Self { server, address, control, readers, latency: Latency::none(), last: 0, wire })
+        Ok(Self { server, pid, address, control, readers, latency: Latency::none(), last: 0, wire })
     }
 
     pub(crate) fn connect(&mut self, more: usize) -> Outcome {
-        self.readers.connect(self.address, more, self.last)
+        for first in (0..more).step_by(CONNECTS) {
+            self.readers.connect(self.address, CONNECTS.min(more - first), self.last)?;
+            if self.wire == Wire::LongPoll {
+                // One that waits says nothing.
+                at_rest(self.pid)?;
+            }
+        }
+        Ok(())
     }
 
     fn rss_bytes(&self) -> Outcome<u64> {
         self.settled()?;
-        rss_bytes(self.server.0.id())
+        rss_bytes(self.pid)
     }
 
     fn settled(&self) -> Outcome<u64> {
-        settled_cpu_ns(self.server.0.id())
+        settled_cpu_ns(self.pid)
     }
 
     /// Publishes events, each when all have the one before; returns the server's time per delivery.
@@ -242,7 +257,7 @@ impl Visit {
             self.readers.until(self.last, &mut self.latency)?;
             if self.wire == Wire::LongPoll {
                 // All of them wait again before the next is told.
-                self.settled()?;
+                at_rest(self.pid)?;
             }
         }
         let used = self.settled()? - before;

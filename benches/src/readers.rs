@@ -114,7 +114,9 @@ impl Readers {
             let decoder = Decoder::new(self.wire, self.payload_bytes);
             self.readers.push(Reader { tcp, decoder, is_connected, asked: false, has });
         }
-        let mut missing = self.readers.iter().filter(|reader| !reader.is_connected).count();
+        // Those before are.
+        let new = &self.readers[self.readers.len() - more..];
+        let mut missing = new.iter().filter(|reader| !reader.is_connected).count();
         self.run(&mut Latency::none(), |before, after| {
             missing -= usize::from(!before.is_connected && after.is_connected);
             missing == 0

@@ -1,10 +1,11 @@
 //! From figures to the tables: medians over rounds, ratios within a round.
 
 use std::fmt::{self, Write as _};
+use std::time::Duration;
 
 use crate::costs::Costs;
 use crate::measure::{BURSTS, Figures};
-use crate::{Kind, Machine, Plan};
+use crate::{Kind, Machine, Plan, Publishing};
 
 /// Everything that a run found.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Report {
     notes: Vec<String>,
     /// What `bench-log` printed.
     log: Option<String>,
+    /// How long each part of the run took.
+    took: Vec<(String, Duration)>,
 }
 
 /// One setting, with the rounds that went through it.
@@ -83,10 +86,13 @@ impl Section {
         self.ratio(kind, Kind::SendLoop, pick)
     }
 
-    /// How far apart the floor lay over the rounds, as a part of its median: differences below that say nothing.
-    pub(crate) fn noise(&self) -> Option<f64> {
-        let floors = self.sorted(|round| Pick::One.of(round, Kind::SendLoop));
-        Some((floors.last()? - floors.first()?) / median(&floors)?)
+    /// How far apart a kind's rounds lie, as a part of their median: differences below that say nothing. One round has none.
+    pub(crate) fn noise(&self, kind: Kind) -> Option<f64> {
+        let values = self.sorted(|round| Pick::One.of(round, kind));
+        match &values[..] {
+            [low, .., high] => Some((high - low) / median(&values)?),
+            _ => None,
+        }
     }
 
     /// Lowest, median and highest of the ratio to each twin.
@@ -132,7 +138,8 @@ impl fmt::Display for Section {
         let Plan { readers, payload_bytes, events, bursts, cores, workers } = self.plan;
         let place = cores.map_or("not bound to cores".into(), |cores| format!("server on core {cores}"));
         let threads = if workers == 1 { "1 worker".into() } else { format!("{workers} workers") };
-        let noise = self.noise().map_or("unknown".into(), |noise| format!("{:.0} %", noise * 100.0));
+        let noise =
+            self.noise(Kind::SendLoop).map_or("unknown".into(), |noise| format!("{:.0} %", noise * 100.0));
         let rounds = self.rounds.len();
         let sizes: Vec<_> =
             bursts.iter().zip(BURSTS).map(|(n, size)| format!("{n} bursts of {size}")).collect();
@@ -140,7 +147,7 @@ impl fmt::Display for Section {
             f,
             "## {readers} readers, {payload_bytes} bytes, {threads}\n\n\
              {place}; {rounds} rounds of {events} events one at a time, {}; **noise**: the floor's highest and lowest \
-             round lie {noise} apart\n\n\
+             round lie this far apart: {noise}\n\n\
              | | CPU us | floor | beside (lowest-highest round) |",
             sizes.join(", "),
         )?;
@@ -174,7 +181,14 @@ fn cell(value: Option<f64>, digits: usize) -> String {
 impl Report {
     /// An empty one.
     pub fn new(machine: Machine) -> Self {
-        Self { machine, sections: Vec::new(), counts: Vec::new(), notes: Vec::new(), log: None }
+        Self {
+            machine,
+            sections: Vec::new(),
+            counts: Vec::new(),
+            notes: Vec::new(),
+            log: None,
+            took: Vec::new(),
+        }
     }
 
     /// Takes in the rounds of a setting, each of which has each kind once.
@@ -197,11 +211,30 @@ impl Report {
         self.log = Some(table);
     }
 
-    /// The section of so many readers with the small payload and one worker.
+    /// Takes in how long a part of the run took.
+    pub fn took(&mut self, part: impl Into<String>, time: Duration) {
+        self.took.push((part.into(), time));
+    }
+
+    /// The section of so many readers with the small payload, one worker, and a core for the generator alone.
     pub(crate) fn of(&self, readers: usize) -> Option<&Section> {
         self.sections.iter().find(|Section { plan, .. }| {
-            plan.readers == readers && plan.payload_bytes == 128 && plan.workers == 1
+            plan.readers == readers && plan.payload_bytes == 128 && plan.workers == 1 && plan.is_apart()
         })
+    }
+
+    /// What `bench-log` found.
+    pub(crate) fn publishing(&self) -> Vec<Publishing> {
+        self.log.as_deref().map(Publishing::read).unwrap_or_default()
+    }
+
+    /// The whole time of a run, and that of its parts: minutes.
+    fn times(&self) -> String {
+        let minutes = |time: Duration| format!("{:.1} min", time.as_secs_f64() / 60.0);
+        let whole = minutes(self.took.iter().map(|(_, time)| *time).sum());
+        let parts: Vec<_> =
+            self.took.iter().map(|(part, time)| format!("{part} {}", minutes(*time))).collect();
+        format!("- it took {whole}: {}\n", parts.join(", "))
     }
 }
 
@@ -216,8 +249,11 @@ impl fmt::Display for Report {
              - plain loopback, TCP_NODELAY everywhere; server and generator are processes of their own, the generator \
              one epoll thread on another core\n\
              - each round visits every kind once, in rotated order; figures are medians over the rounds, ratios are \
-             taken within a round\n\n"
+             taken within a round; the settings take turns, a round of each, so that a slow minute meets all of them\n"
         )?;
+        if !self.took.is_empty() {
+            f.write_str(&self.times())?;
+        }
         for note in &self.notes {
             writeln!(f, "- {note}")?;
         }
@@ -301,7 +337,7 @@ mod tests {
             ),
             "{table}"
         );
-        assert!(table.contains("lie 450 % apart"), "{table}");
+        assert!(table.contains("lie this far apart: 450 %"), "{table}");
         assert!(!table.contains("long-poll: bare hyper"), "only what was visited has a row");
     }
 }

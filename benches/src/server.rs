@@ -1,6 +1,6 @@
 //! The process that is measured: one kind of server, and a control connection that says what to publish.
 //!
-//! It prints `<address> <control address>` and serves until the control connection ends. The control speaks lines:
+//! It prints `<address> <control address> <process>` and serves until the control connection ends. The control speaks lines:
 //! `publish <first> <count>`, which is not answered (readers see it), and `heap`, which is answered by two numbers: the
 //! allocations made so far, and the bytes of those that live.
 
@@ -65,7 +65,7 @@ pub struct Asked {
     pub payload_bytes: usize,
     /// Worker threads of the runtime.
     pub workers: usize,
-    /// Whether one of ours copies every event once more for every reader, to show that this is seen.
+    /// Whether one of ours encodes every event once more for every reader, to show that this is seen.
     pub is_slowed: bool,
 }
 
@@ -102,6 +102,7 @@ fn start(asked: Asked, data: tokio::net::TcpListener) -> Publish {
         Kind::AxumWs => axum::web_socket(data, bytes, None),
         Kind::AxumWs4k => axum::web_socket(data, bytes, Some(4 * 1024)),
         Kind::AxumSse => axum::sse(data, bytes),
+        Kind::AxumSharedSse => axum::shared_sse(data, bytes),
         Kind::AxumLongPoll => axum::long_poll(data, bytes),
         Kind::FastWs => peers::fastwebsockets(data, bytes),
         Kind::TokioWs => peers::tokio_websockets(data, bytes),
@@ -128,7 +129,7 @@ fn listen() -> io::Result<TcpListener> {
 
 fn announce(data: SocketAddr, control: SocketAddr) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{data} {control}")?;
+    writeln!(out, "{data} {control} {}", std::process::id())?;
     out.flush()
 }
 

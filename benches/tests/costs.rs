@@ -1,6 +1,9 @@
 //! The gate of costs can fail: what it is for is shown with a server that is slowed on purpose.
 
-use realtime_benches::{Bounds, Kind, Programs, allocations};
+use std::path::Path;
+use std::process::Command;
+
+use realtime_benches::{Bounds, Kind, Programs, Unfit, allocations};
 
 fn programs() -> Programs {
     Programs {
@@ -27,11 +30,32 @@ fn every_kind_of_ours_is_held() {
 }
 
 #[test]
-fn a_needless_copy_for_every_delivery_fails_the_gate_and_nothing_else_does() {
+fn a_needless_encoding_for_every_delivery_fails_the_gate_and_nothing_else_does() {
     for kind in [Kind::OursWs, Kind::OursSse, Kind::OursSseServe] {
         let count = |is_slowed| allocations(kind, &programs(), is_slowed).unwrap();
         assert_eq!(bounds().hold_allocations(kind, count(false)), Ok(()));
         let slowed = bounds().hold_allocations(kind, count(true)).unwrap_err();
-        assert!(slowed.contains("allocations a delivery"), "{slowed}");
+        assert!(
+            matches!(&slowed, Unfit::TooDear(said) if said.contains("allocations a delivery")),
+            "{slowed}"
+        );
     }
+}
+
+/// What the gate ends with.
+fn gate(program: &Path, arguments: &[&str]) -> Option<i32> {
+    let output = Command::new(program).args(["--allocations", "--only", "ours-sse"]).args(arguments).output();
+    output.expect("the gate starts").status.code()
+}
+
+#[test]
+fn what_is_too_dear_ends_the_gate_otherwise_than_what_cannot_be_counted() {
+    let program = Path::new(env!("CARGO_BIN_EXE_bench-costs"));
+    assert_eq!(gate(program, &[]), Some(0));
+    assert_eq!(gate(program, &["--slowed"]), Some(3));
+    assert_eq!(gate(program, &["--slowed", "--no-such-thing"]), Some(1));
+    // Where no server stands beside it.
+    let alone = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-costs-alone");
+    std::fs::copy(program, &alone).expect("a directory for tests");
+    assert_eq!(gate(&alone, &["--slowed"]), Some(1));
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask costs`: what a delivery of ours costs by count, held against `benches/costs.txt`.
 //!
 //! Counts are the same on every machine, so a check may lean on them; microseconds never are. That the gate can fail is
-//! part of it: a server that copies every event once more has to be refused, or nothing is held at all.
+//! part of it: a server that encodes every event once more has to be refused for that, or nothing is held at all.
 
 use std::env;
 use std::ffi::OsString;
@@ -24,21 +24,25 @@ pub(crate) fn run() -> ExitCode {
 /// The kind that is slowed on purpose; one is enough to see that something is held.
 const SLOWED: [&str; 3] = ["--slowed", "--only", "ours-sse"];
 
+/// What the program ends with where a cost is above its bound, and with nothing else.
+const TOO_DEAR: i32 = 3;
+
 /// Counts them all, and then one that has to fail.
 pub(crate) fn check(tally: &mut Tally) -> Outcome {
     build()?;
     stage::count(with([]), tally)?;
-    stage::count(refused(with(SLOWED.map(OsString::from))), tally)
+    stage::count(code(SLOWED.map(OsString::from)).and_then(refused), tally)
 }
 
-/// Turns a gate that let a slowed server through into a failure.
-fn refused(gate: Outcome) -> Outcome {
-    match gate {
-        Err(error) => {
-            println!("  refused, as it has to be: {error}");
+/// Turns a gate that let a slowed server through into a failure, and one that did not come to judge it too.
+fn refused(code: Option<i32>) -> Outcome {
+    match code {
+        Some(TOO_DEAR) => {
+            println!("  refused for its costs, as it has to be");
             Ok(())
         }
-        Ok(()) => Err("a server with a needless copy for every delivery went through the gate".into()),
+        Some(0) => Err("a server with a needless encoding for every delivery went through the gate".into()),
+        other => Err(format!("the gate of a slowed server failed of itself, with {other:?}").into()),
     }
 }
 
@@ -48,7 +52,16 @@ fn build() -> Outcome {
 }
 
 fn with(arguments: impl IntoIterator<Item = OsString>) -> Outcome {
-    stage::run(Command::new(place::target().join("release/bench-costs")).args(arguments))
+    match code(arguments)? {
+        Some(0) => Ok(()),
+        Some(TOO_DEAR) => Err("a delivery costs more than benches/costs.txt says".into()),
+        other => Err(format!("not within benches/costs.txt, or not counted: ended with {other:?}").into()),
+    }
+}
+
+/// What the program ends with; nothing if a signal ended it.
+fn code(arguments: impl IntoIterator<Item = OsString>) -> Outcome<Option<i32>> {
+    stage::code(Command::new(place::target().join("release/bench-costs")).args(arguments))
 }
 
 #[cfg(test)]
@@ -56,8 +69,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_gate_that_lets_a_slowed_server_through_is_a_failure() {
-        assert!(refused(Err("too dear".into())).is_ok());
-        assert!(refused(Ok(())).is_err());
+    fn only_a_judgement_of_its_costs_refuses_a_slowed_server() {
+        assert!(refused(Some(TOO_DEAR)).is_ok());
+        for (code, what) in
+            [(Some(0), "let through"), (Some(1), "an error"), (Some(101), "a panic"), (None, "a signal")]
+        {
+            assert!(refused(code).is_err(), "{what}");
+        }
     }
 }

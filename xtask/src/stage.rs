@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
@@ -77,10 +77,19 @@ impl Stages {
 
 /// Runs a command to its end with nothing on its standard input; its output goes where ours goes.
 pub(crate) fn run(command: &mut Command) -> Outcome {
+    let status = status(command)?;
+    if status.success() { Ok(()) } else { Err(format!("{}: {status}", shown(command)).into()) }
+}
+
+/// As [`run`], for a command that says by its code what it found; a signal gives none.
+pub(crate) fn code(command: &mut Command) -> Outcome<Option<i32>> {
+    Ok(status(command)?.code())
+}
+
+fn status(command: &mut Command) -> Outcome<ExitStatus> {
     let shown = shown(command);
     println!("  $ {shown}");
-    let status = command.stdin(Stdio::null()).status().map_err(|error| format!("{shown}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{shown}: {status}").into()) }
+    command.stdin(Stdio::null()).status().map_err(|error| format!("{shown}: {error}").into())
 }
 
 /// Counts a check that is no test of a harness.

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
+use realtime_benches::Publishing;
 use realtime_core::{Delivery, Event, Log, Source, Start, Topic, TopicSet};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use tokio::runtime::{Builder, Runtime};
@@ -35,11 +36,7 @@ const READERS_PER_TOPIC: usize = 100;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let Options { rounds, readers, threads, publishers, only } = Options::read()?;
-    println!(
-        "| readers | threads | publisher | what | publish us, median | p99 | ns per reader, median | least \
-         | CPU ns per reader | allocations per event |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|---|");
+    println!("{}", Publishing::HEAD);
     for readers in readers {
         for &threads in &threads {
             for &publisher in &publishers {
@@ -135,15 +132,20 @@ fn compare(
             all.sort_unstable();
             all[(all.len() - 1) * per_mille / 1_000]
         };
-        println!(
-            "| {readers} | {threads} | {publisher:?} | {name} | {:.1} | {:.1} | {} | {} | {} | {} |",
-            of(|f| f.publish.as_nanos(), 500) as f64 / 1e3,
-            of(|f| f.publish.as_nanos(), 990) as f64 / 1e3,
-            of(|f| f.delivered.as_nanos(), 500) / told as u128,
-            of(|f| f.delivered.as_nanos(), 0) / told as u128,
-            of(|f| f.processor.as_nanos(), 500) / told as u128,
-            of(|f| f.allocations as u128, 500),
-        );
+        let each = |nanoseconds: u128| (nanoseconds / told as u128) as u64;
+        let line = Publishing {
+            readers,
+            threads,
+            publisher: format!("{publisher:?}"),
+            what: name.into(),
+            publish_us: of(|f| f.publish.as_nanos(), 500) as f64 / 1e3,
+            publish_p99_us: of(|f| f.publish.as_nanos(), 990) as f64 / 1e3,
+            reader_ns: each(of(|f| f.delivered.as_nanos(), 500)),
+            reader_least_ns: each(of(|f| f.delivered.as_nanos(), 0)),
+            processor_ns: each(of(|f| f.processor.as_nanos(), 500)),
+            allocations: of(|f| f.allocations as u128, 500) as u64,
+        };
+        println!("{line}");
     }
     Ok(())
 }

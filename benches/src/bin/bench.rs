@@ -5,18 +5,23 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use realtime_benches::{
-    Counts, Figures, Kind, Machine, Outcome, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, Plan, Programs, Report,
-    costs, files_max, idle_heap, measure,
+    COUNTED, Counts, FEW, Figures, HEAPS, Kind, Machine, Outcome, PAYLOAD_BYTES_MAX, PAYLOAD_BYTES_MIN, Plan,
+    Programs, READERS_MAX, Report, Setting, costs, files_max, idle_heap, measure, whole,
 };
 
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--readers N] [--payload-bytes B] [--rounds R] [--only KIND]..
 
-Without arguments: the whole plan, which takes long, written to benches/RESULTS.md and benches/plots; with fewer
-rounds in less time. With any of the others the result is printed, and the files stay as they are.
+Without arguments: the whole plan, written to benches/RESULTS.md and benches/plots, in less than 25 minutes of an idle
+machine with two cores. It goes five times through 1,000 readers and 128 bytes with every kind, three times through
+100 and 10,000 readers and through one worker beside two, twice through 1 reader and 1 KiB, each with the kinds that
+are compared there; then come the heap of 10,000 idle readers, what a delivery costs by count, and the log alone.
+
+With --rounds the same with that many rounds of each setting. With any of the others the result is printed, and the
+files stay as they are.
 
   --quick            few rounds of the most telling settings, some three minutes
   --readers N        one setting: so many connections to each server
@@ -35,37 +40,17 @@ struct Asked {
     server_core: Option<&'static str>,
 }
 
-/// Bounds that keep a run within memory, descriptors and an hour.
-const READERS_MAX: usize = 10_000;
+/// Bounds that keep a run within memory, descriptors and an hour: this, and as many readers as the plan has at most.
 const ROUNDS_MAX: usize = 100;
 /// Descriptors of a process that are not readers.
 const FILES_SPARE: usize = 64;
+/// Idle readers of a run that is not whole.
+const IDLE_READERS: usize = 200;
 
-/// What is gone through, how often, and with which kinds.
-struct Setting {
-    plan: Plan,
-    rounds: usize,
-    kinds: Vec<Kind>,
-}
-
-/// The ones that a larger payload or a second worker is looked at with.
-const FEW: [Kind; 15] = [
-    Kind::SendLoop,
-    Kind::SendBurst,
-    Kind::AxumWs4k,
-    Kind::FastWs,
-    Kind::TokioWs,
-    Kind::SocketIo,
-    Kind::OursWs,
-    Kind::OursWsServe,
-    Kind::OursWsDeflate,
-    Kind::HyperSse,
-    Kind::AxumSse,
-    Kind::OursSse,
-    Kind::OursSseServe,
-    Kind::HyperLongPoll,
-    Kind::OursLongPoll,
-];
+/// What of ours went wrong. It does not end the whole, for a run is long: a kind that fails is left out from there on, and
+/// the report says so. Another's failure is told, and no failure of the run.
+#[derive(Default)]
+struct Failed(Vec<String>);
 
 fn main() -> Outcome {
     let Some(asked) = asked()? else {
@@ -73,143 +58,178 @@ fn main() -> Outcome {
         return Ok(());
     };
     let programs = Programs::beside(&std::env::current_exe()?);
-    let is_whole =
-        !asked.quick && asked.readers.is_none() && asked.payload_bytes.is_none() && asked.only.is_empty();
     let mut report = Report::new(Machine::here());
-    let mut kinds = Kind::ALL.to_vec();
-    let is_floor = |kind: &Kind| matches!(kind, Kind::SendLoop | Kind::SendBurst);
-    kinds.retain(|kind| asked.only.is_empty() || is_floor(kind) || asked.only.contains(kind));
-    for Setting { plan, rounds, kinds } in settings(&asked, &kinds) {
-        let mut all = Vec::with_capacity(rounds);
-        for round in 0..rounds {
-            let begun = Instant::now();
-            all.push(visit_all(&kinds, round, &programs, &plan)?);
-            let Plan { readers, payload_bytes, workers, .. } = plan;
-            let took = begun.elapsed().as_secs_f64();
-            eprintln!(
-                "{readers} readers, {payload_bytes} bytes, {workers} worker(s), round {}: {took:.1} s",
-                round + 1
-            );
-        }
-        report.section(plan, all);
-        // A long run that is broken off leaves what it had.
-        std::fs::write(programs.plain.with_file_name("bench-so-far.md"), report.to_string())?;
-    }
-    for kind in kinds {
-        let idle_readers = if is_whole { READERS_MAX } else { 200 };
-        let idle_bytes = idle_heap(kind, &programs, idle_readers);
-        if let Err(error) = &idle_bytes {
-            report.note(format!("`{kind}`, {idle_readers} idle readers: {error}"));
-        }
-        let idle_bytes = idle_bytes.ok();
-        let is_counted = is_whole || (asked.only.contains(&kind) && !is_floor(&kind));
-        let costs = if is_counted {
-            costs(kind, &programs, false).map_err(|error| error.to_string())
-        } else {
-            Err(String::new())
-        };
-        if let Err(error) = &costs
-            && !error.is_empty()
-        {
-            report.note(format!("`{kind}` is not counted: {error}"));
-        }
-        report.count(Counts { kind, costs: costs.ok(), idle_bytes });
-    }
-    if is_whole {
-        log(&mut report, &programs.plain.with_file_name("bench-log"))?;
+    let mut failed = Failed::default();
+    visit_all(&asked, &programs, &mut report, &mut failed)?;
+    count_all(&asked, &programs, &mut report, &mut failed);
+    if asked.is_whole() {
+        let begun = Instant::now();
+        report.log(log(&programs.plain.with_file_name("bench-log"), asked.server_core)?);
+        said(&mut report, "the log alone", begun.elapsed());
     }
     println!("{report}");
-    if is_whole {
+    let (place, plots) = if asked.is_whole() {
         let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
         std::fs::write(here.join("RESULTS.md"), report.to_string())?;
-        report.plot(&here.join("plots"))?;
-        eprintln!("written to {}", here.display());
+        (here.clone(), here.join("plots"))
     } else {
         let place = programs.plain.with_file_name("plots");
-        report.plot(&place)?;
-        eprintln!("plots in {}", place.display());
+        (place.clone(), place)
+    };
+    report.plot(&plots)?;
+    eprintln!("written to {}", place.display());
+    if failed.0.is_empty() { Ok(()) } else { Err(failed.0.join("\n").into()) }
+}
+
+impl Asked {
+    fn is_whole(&self) -> bool {
+        !self.quick && self.readers.is_none() && self.payload_bytes.is_none() && self.only.is_empty()
     }
+
+    /// Whether a kind is among those asked for; the floor always is.
+    fn wants(&self, kind: Kind) -> bool {
+        self.only.is_empty() || is_floor(kind) || self.only.contains(&kind)
+    }
+
+    /// The settings that were asked for; without any, those that show each figure.
+    fn settings(&self) -> Vec<Setting> {
+        let of = |readers: usize, payload_bytes, events, bursts, rounds, kinds: &[Kind]| Setting {
+            plan: Plan { readers, payload_bytes, events, bursts, cores: self.server_core, workers: 1 },
+            rounds,
+            kinds: kinds.to_vec(),
+        };
+        let mut settings = if self.readers.is_some() || self.payload_bytes.is_some() {
+            let readers = self.readers.unwrap_or(1_000);
+            // As much work at any number of readers, within reason.
+            let events = (100_000 / readers as u64).clamp(10, 500);
+            let bursts = [(events / 16).max(2), (events / 64).max(1)];
+            let rounds = if self.quick { 1 } else { 5 };
+            vec![of(readers, self.payload_bytes.unwrap_or(128), events, bursts, rounds, &Kind::ALL)]
+        } else if self.quick {
+            vec![of(1_000, 128, 20, [3, 1], 2, &Kind::ALL), of(100, 128, 50, [6, 2], 1, &FEW)]
+        } else {
+            whole(self.server_core)
+        };
+        for setting in &mut settings {
+            setting.rounds = self.rounds.unwrap_or(setting.rounds);
+            setting.kinds.retain(|kind| self.wants(*kind));
+        }
+        settings
+    }
+}
+
+fn is_floor(kind: Kind) -> bool {
+    matches!(kind, Kind::SendLoop | Kind::SendBurst)
+}
+
+impl Failed {
+    fn add(&mut self, report: &mut Report, kind: Kind, what: String) {
+        eprintln!("{what}");
+        report.note(what.clone());
+        if kind.is_ours() || is_floor(kind) {
+            self.0.push(what);
+        }
+    }
+}
+
+fn said(report: &mut Report, part: &str, time: Duration) {
+    eprintln!("{part}: {:.1} s", time.as_secs_f64());
+    report.took(part, time);
+}
+
+/// Goes through the settings in turns, a round of each, so that a slow minute meets all of them alike.
+fn visit_all(asked: &Asked, programs: &Programs, report: &mut Report, failed: &mut Failed) -> Outcome {
+    struct Visited {
+        setting: Setting,
+        rounds: Vec<Vec<(Kind, Figures)>>,
+        took: Duration,
+    }
+    let visited = |setting| Visited { setting, rounds: Vec::new(), took: Duration::ZERO };
+    let mut all: Vec<_> = asked.settings().into_iter().map(visited).collect();
+    let rounds = all.iter().map(|visited| visited.setting.rounds).max().unwrap_or(0);
+    for round in 0..rounds {
+        for Visited { setting, rounds, took } in all.iter_mut().filter(|it| round < it.setting.rounds) {
+            let begun = Instant::now();
+            let mut figures = Vec::with_capacity(setting.kinds.len());
+            let kinds = setting.kinds.clone();
+            for at in 0..kinds.len() {
+                // A step that has no part in common with most lengths, so that neighbours change too.
+                let kind = kinds[(at + round * 7) % kinds.len()];
+                match measure(kind, programs, &setting.plan) {
+                    Ok(found) => figures.push((kind, found)),
+                    Err(error) => {
+                        failed.add(
+                            report,
+                            kind,
+                            format!("`{kind}` failed with {}: {error}", name(&setting.plan)),
+                        );
+                        setting.kinds.retain(|other| *other != kind);
+                    }
+                }
+            }
+            rounds.push(figures);
+            *took += begun.elapsed();
+            let seconds = begun.elapsed().as_secs_f64();
+            eprintln!("{}, round {}: {seconds:.1} s", name(&setting.plan), round + 1);
+        }
+    }
+    for Visited { setting, rounds, took } in all {
+        report.took(name(&setting.plan), took);
+        report.section(setting.plan, rounds);
+    }
+    // A long run that is broken off leaves what it had.
+    std::fs::write(programs.plain.with_file_name("bench-so-far.md"), report.to_string())?;
     Ok(())
 }
 
-fn visit_all(
-    kinds: &[Kind],
-    round: usize,
-    programs: &Programs,
-    plan: &Plan,
-) -> Outcome<Vec<(Kind, Figures)>> {
-    let mut figures = Vec::with_capacity(kinds.len());
-    for at in 0..kinds.len() {
-        // A step that has no part in common with most lengths, so that neighbours change too.
-        let kind = kinds[(at + round * 7) % kinds.len()];
-        figures.push((kind, measure(kind, programs, plan).map_err(|error| format!("{kind}: {error}"))?));
-    }
-    Ok(figures)
+fn name(plan: &Plan) -> String {
+    let Plan { readers, payload_bytes, cores, workers, .. } = plan;
+    let shared = if cores.is_some_and(|cores| cores.contains(',')) { ", both cores" } else { "" };
+    format!("{readers} readers x {payload_bytes} bytes, {workers} worker(s){shared}")
 }
 
-/// The settings that were asked for; without any, those that show each figure.
-fn settings(asked: &Asked, kinds: &[Kind]) -> Vec<Setting> {
-    let few: Vec<_> = kinds.iter().copied().filter(|kind| FEW.contains(kind)).collect();
-    let plan = |readers, payload_bytes, events, bursts| Plan {
-        readers,
-        payload_bytes,
-        events,
-        bursts,
-        cores: asked.server_core,
-        workers: 1,
-    };
-    let of = |plan, rounds, kinds: &[Kind]| Setting {
-        plan,
-        rounds: asked.rounds.unwrap_or(rounds),
-        kinds: kinds.to_vec(),
-    };
-    if asked.readers.is_some() || asked.payload_bytes.is_some() {
-        let readers = asked.readers.unwrap_or(1_000);
-        // As much work at any number of readers, within reason.
-        let events = (100_000 / readers as u64).clamp(10, 500);
-        let bursts = [(events / 16).max(2), (events / 64).max(1)];
-        let payload_bytes = asked.payload_bytes.unwrap_or(128);
-        let rounds = if asked.quick { 1 } else { 5 };
-        return vec![of(plan(readers, payload_bytes, events, bursts), rounds, kinds)];
+/// Looks at what is not timed: the heap of who is idle, and the counts of a delivery.
+fn count_all(asked: &Asked, programs: &Programs, report: &mut Report, failed: &mut Failed) {
+    let idle_readers = if asked.is_whole() { READERS_MAX } else { IDLE_READERS };
+    let [mut heaps, mut counts] = [Duration::ZERO; 2];
+    for kind in Kind::ALL.into_iter().filter(|kind| asked.wants(*kind)) {
+        let begun = Instant::now();
+        let idle_bytes =
+            HEAPS.contains(&kind).then(|| idle_heap(kind, programs, idle_readers, asked.server_core));
+        heaps += begun.elapsed();
+        let begun = Instant::now();
+        let is_counted = COUNTED.contains(&kind) && (asked.is_whole() || asked.only.contains(&kind));
+        let costs = is_counted.then(|| costs(kind, programs, false, asked.server_core));
+        counts += begun.elapsed();
+        if idle_bytes.is_none() && costs.is_none() {
+            continue;
+        }
+        let mut known = |what: &str, error| {
+            failed.add(report, kind, format!("`{kind}` has no {what}: {error}"));
+        };
+        let idle_bytes = idle_bytes.and_then(|it| it.map_err(|error| known("heap", error)).ok());
+        let costs = costs.and_then(|it| it.map_err(|error| known("counts", error)).ok());
+        report.count(Counts { kind, costs, idle_bytes });
     }
-    if asked.quick {
-        return vec![of(plan(1_000, 128, 20, [3, 1]), 2, kinds), of(plan(100, 128, 50, [6, 2]), 1, &few)];
-    }
-    // Both cores, and the generator on one of them: what a machine without cores to spare does.
-    let shared = |workers| Plan { cores: Some("0,1"), workers, ..plan(1_000, 128, 40, [4, 1]) };
-    let mut settings = vec![
-        of(plan(1_000, 128, 60, [8, 2]), 5, kinds),
-        of(plan(1_000, 1_024, 50, [6, 2]), 3, &few),
-        of(plan(1, 128, 500, [40, 10]), 3, kinds),
-        of(plan(100, 128, 200, [20, 6]), 3, kinds),
-    ];
-    // What takes long for its size is gone through half as often. socketioxide ends connections before 10,000 are there.
-    let half = |plan, kinds: &[Kind]| Setting {
-        plan,
-        rounds: asked.rounds.unwrap_or(5).div_ceil(2),
-        kinds: kinds.to_vec(),
-    };
-    let many: Vec<_> = few.iter().copied().filter(|kind| *kind != Kind::SocketIo).collect();
-    settings.push(half(plan(10_000, 128, 10, [2, 0]), &many));
-    if asked.server_core.is_some() {
-        settings.push(half(shared(1), &few));
-        settings.push(half(shared(2), &few));
-    }
-    settings
+    said(report, &format!("heap of {idle_readers} idle readers"), heaps);
+    said(report, "counts", counts);
 }
 
-/// Runs the bench of the log alone, if it was built.
-fn log(report: &mut Report, program: &Path) -> Outcome {
-    if !program.is_file() {
-        report.note("`bench-log` is not there".into());
-        return Ok(());
-    }
-    let output = Command::new(program).output()?;
+/// Runs the bench of the log alone, on all cores.
+fn log(program: &Path, server_core: Option<&str>) -> Outcome<String> {
+    let mut command = match server_core {
+        Some(_) => {
+            let mut taskset = Command::new("taskset");
+            taskset.args(["-c", "0,1"]).arg(program);
+            taskset
+        }
+        None => Command::new(program),
+    };
+    let output = command.output()?;
     if !output.status.success() {
         return Err(format!("bench-log: {}", String::from_utf8_lossy(&output.stderr)).into());
     }
-    report.log(String::from_utf8(output.stdout)?);
-    Ok(())
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 fn asked() -> Outcome<Option<Asked>> {

@@ -86,6 +86,14 @@ fn stream(receiver: broadcast::Receiver<Utf8Bytes>) -> impl Stream<Item = Result
         .filter_map(async |text| Some(Ok(sse::Event::default().data(text.ok()?.as_str()))))
 }
 
+/// The body of [`hyper::sse`](super::hyper::sse), where a `Router` answers.
+pub(super) fn shared_sse(data: TcpListener, bytes: usize) -> Publish {
+    let (answer, publish) = super::hyper::shared_sse(bytes);
+    let handler = async move || answer().map(axum::body::Body::new);
+    spawn(data, Router::new().route("/events", get(handler)));
+    publish
+}
+
 /// Waits for the next value of a `watch`, which is all a handler without a log can do.
 pub(super) fn long_poll(data: TcpListener, bytes: usize) -> Publish {
     let (sender, receiver) = watch::channel(Bytes::new());

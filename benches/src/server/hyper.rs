@@ -45,7 +45,7 @@ struct Shared {
 }
 
 /// What is there beyond `at`.
-struct SharedBody {
+pub(super) struct SharedBody {
     shared: Arc<Mutex<Shared>>,
     at: usize,
 }
@@ -75,6 +75,13 @@ fn lock(shared: &Mutex<Shared>) -> std::sync::MutexGuard<'_, Shared> {
 }
 
 pub(super) fn sse(data: TcpListener, bytes: usize) -> Publish {
+    let (answer, publish) = shared_sse(bytes);
+    spawn(data, service_fn(move |_| std::future::ready(Ok(answer()))));
+    publish
+}
+
+/// The least that an SSE is: an answer whose body shares its bytes, whoever hosts it.
+pub(super) fn shared_sse(bytes: usize) -> (impl Fn() -> Response<SharedBody> + Clone + Send + Sync, Publish) {
     let shared = Arc::new(Mutex::new(Shared::default()));
     let answer = {
         let shared = shared.clone();
@@ -83,17 +90,17 @@ pub(super) fn sse(data: TcpListener, bytes: usize) -> Publish {
             let mut response = Response::new(SharedBody { shared: shared.clone(), at });
             let content_type = header::HeaderValue::from_static("text/event-stream");
             response.headers_mut().insert(header::CONTENT_TYPE, content_type);
-            std::future::ready(Ok(response))
+            response
         }
     };
-    spawn(data, service_fn(move |_| answer()));
-    Box::new(move |events| {
+    let publish = Box::new(move |events: std::ops::Range<u64>| {
         let mut shared = lock(&shared);
         shared.events.extend(events.map(|n| Bytes::from(format!("data: {}\n\n", payload::text(n, bytes)))));
         let parked = std::mem::take(&mut shared.parked);
         drop(shared);
         parked.into_iter().for_each(Waker::wake);
-    })
+    });
+    (answer, publish)
 }
 
 pub(super) fn long_poll(data: TcpListener, bytes: usize) -> Publish {
