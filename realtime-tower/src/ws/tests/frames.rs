@@ -69,7 +69,9 @@ fn a_signed_frame_is_the_same_message_with_the_readers_id_and_what_follows_it_is
         assert!(frame.as_ptr_range().contains(&rest.as_ptr()), "shared");
         let Message::Text(plain) = foreign(&frame) else { panic!("a text") };
         let (cursor, tagged) = (entry.cursor().to_string(), cursors.text(entry.cursor()));
-        assert_eq!(foreign(&[id, rest].concat()), Message::text(plain.replace(&cursor, &tagged)));
+        assert_eq!(foreign(&[&id[..], &rest].concat()), Message::text(plain.replace(&cursor, &tagged)));
+        let bytes = id.len();
+        assert_eq!(id.try_into_mut().unwrap().capacity(), bytes, "one allocation, none to spare");
     }
 }
 
