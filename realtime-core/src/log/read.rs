@@ -262,19 +262,26 @@ mod tests {
     #[test]
     fn a_look_passes_over_so_many_entries_and_over_any_number_to_what_is_named() {
         let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(2 * SCAN_ENTRIES_MAX)).build();
+        log.publish(on("few/a")).unwrap();
         log.publish_all((0..SCAN_ENTRIES_MAX + 9).map(|_| on("busy"))).unwrap();
         let rare = log.publish(on("few/a")).unwrap().position() as u64;
-        let looks = |set: &TopicSet| {
-            let (state, mut place) = (log.shared.state.lock(), Place::live(0));
+        // How many looks lead to events, and to which.
+        let looks = |set: &TopicSet, at| {
+            let (state, mut place) = (log.shared.state.lock(), Place::live(at));
             let mut looks = 1;
-            while matches!(state.read(set, &mut place), Read::Further) {
-                looks += 1;
+            loop {
+                match state.read(set, &mut place) {
+                    Read::Further => looks += 1,
+                    Read::Events(batch) => return (looks, batch.iter().map(position_of).collect::<Vec<_>>()),
+                    other => panic!("{other:?}"),
+                }
             }
-            (looks, place.at)
         };
-        let names = ["few/a", "few/b"].map(|name| Topic::new(name).unwrap());
-        assert_eq!(looks(&TopicSet::of(names).unwrap()), (1, rare));
-        assert_eq!(looks(&TopicSet::prefix("few/").unwrap()), (2, rare));
+        let [a, b] = ["few/a", "few/b"].map(|name| Topic::new(name).unwrap());
+        let (one, two) = (TopicSet::one(a.clone()), TopicSet::of([a, b]).unwrap());
+        assert_eq!(looks(&one, 0), (1, vec![1, rare]), "it walks the topic's queue");
+        assert_eq!([looks(&two, 0), looks(&two, 1)], [(1, vec![1]), (1, vec![rare])]);
+        assert_eq!(looks(&TopicSet::prefix("few/").unwrap(), 1), (2, vec![rare]));
     }
 
     #[test]

@@ -456,4 +456,19 @@ mod tests {
         assert_eq!([put("a", ""), put("b", "xx"), put("b", "xxx")], [Ok(()), Ok(()), full]);
         log.shared.state.lock().assert_whole();
     }
+
+    /// The producer's word stands where nothing above it was dropped by the log.
+    #[test]
+    fn the_reason_of_a_gap_is_that_of_the_highest_loss() {
+        let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(1)).build();
+        let event = || Event::text("e", "x").unwrap();
+        let reason = |set: &TopicSet| log.shared.state.lock().owes(set, 0, 0, GapReason::Trimmed);
+        let sets = [TopicSet::all(), TopicSet::unnamed()];
+        log.publish_all([event(), event()]).unwrap();
+        assert_eq!(sets.each_ref().map(reason), [Some(GapReason::Trimmed); 2]);
+        log.publish_gap().unwrap();
+        assert_eq!(sets.each_ref().map(reason), [Some(GapReason::Source); 2]);
+        log.publish_all([event(), event()]).unwrap();
+        assert_eq!(sets.each_ref().map(reason), [Some(GapReason::Trimmed); 2]);
+    }
 }
