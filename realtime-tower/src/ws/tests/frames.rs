@@ -75,6 +75,18 @@ fn a_signed_frame_is_the_same_message_with_the_readers_id_and_what_follows_it_is
     }
 }
 
+/// The log counts what it keeps by its length.
+#[test]
+fn a_frame_that_is_kept_has_little_room_to_spare() {
+    let entry = fixture::entry(12, Event::text("n", "x".repeat(10_000)).unwrap());
+    for mode in [Mode::V1, Mode::Bare] {
+        let (_, encode) = frames::of(mode, None);
+        let frame = encode(&entry);
+        let bytes = frame.len();
+        assert!(frame.try_into_mut().unwrap().capacity() < bytes + 256, "{mode:?}");
+    }
+}
+
 #[test]
 fn a_head_is_the_shortest_that_fits() {
     // P-WF-02
