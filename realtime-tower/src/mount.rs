@@ -410,6 +410,14 @@ mod tests {
     }
 
     #[test]
+    fn whoever_is_sent_away_is_told_why_and_that_its_cursor_holds() {
+        let words = [Away::Full, Away::Crowded, Away::Draining, Away::Source].map(Away::detail);
+        let reasons = words.map(|words| words.strip_suffix("; come back with the same cursor").unwrap());
+        let different: std::collections::BTreeSet<_> = reasons.into_iter().collect();
+        assert_eq!(different.len(), words.len());
+    }
+
+    #[test]
     fn where_there_is_no_bound_nobody_is_counted() {
         let mut permit = Mount::new(Config::default(), &["a"]).admit(0).unwrap();
         assert_eq!(permit.count_address(&parts(Some([192, 0, 2, 1]))), Ok(()));

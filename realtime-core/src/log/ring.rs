@@ -188,4 +188,19 @@ mod tests {
         assert_eq!(place.at, 0);
         assert!(log.shared.ring.read(&all, &mut place).is_none(), "it asked for the table alone");
     }
+
+    #[test]
+    fn whoever_is_about_to_wait_sees_what_was_published_or_closed() {
+        let log = Log::new();
+        let ring = &log.shared.ring;
+        let seen = (log.publish(on("a")).unwrap().position() as u64, ring.closings());
+        let is_at = || ring.is_at(seen.0, seen.1);
+        assert!(is_at());
+        log.close_topic(&topic("b"));
+        assert!(!is_at());
+        let closed = ring.closings();
+        assert!(ring.is_at(seen.0, closed));
+        log.publish(on("a")).unwrap();
+        assert!(!ring.is_at(seen.0, closed) && !is_at());
+    }
 }
