@@ -476,4 +476,24 @@ mod tests {
         timer::pause(MINUTE).await;
         assert_eq!(expired(&mut permits), [false, true, true, true]);
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_holds_what_its_reader_is_written_by() {
+        use tokio::io::AsyncWriteExt as _;
+        let config = Config { retry: Duration::from_secs(7), ..Config::default() };
+        let mut permit = Mount::new(config, &["a"]).admit(0).unwrap();
+        assert_eq!((permit.retry(), permit.config().retry), (Duration::from_secs(7), Duration::from_secs(7)));
+
+        let (signed, place) = (crate::fixture::signed(), crate::fixture::at(12));
+        assert_eq!(permit.cursors().text(place).as_bytes(), place.to_string().as_bytes());
+        permit.write_cursors(crate::fixture::signed());
+        assert_eq!(permit.cursors().text(place).as_bytes(), signed.text(place).as_bytes());
+
+        let (ours, _theirs) = tokio::io::duplex(1);
+        let mut ours = crate::WriteDeadline::new(ours, Duration::from_secs(10));
+        permit.watch(Some(ours.stalled()));
+        assert!(!permit.is_stalled());
+        ours.write_all(b"two").await.unwrap_err();
+        assert!(permit.is_stalled());
+    }
 }
