@@ -464,3 +464,18 @@ fn a_reader_passes_a_wave_on_once_each_time_it_comes() {
     }
     assert_eq!(more, [(true, 1), (false, 1), (false, 5)], "and who comes besides wakes a few");
 }
+
+/// D-04: what is not of the set may lie behind a batch that was full, and is not what the reader knows of.
+#[test]
+fn a_gap_begins_at_the_last_event_of_the_batch_before_it() {
+    let log = log(Keep::history().entries(3));
+    let half = "x".repeat(crate::limits::BATCH_BYTES_MAX / 2 - 1);
+    let large = || Event::text("e", half.clone()).unwrap().with_topic(topic("a"));
+    let mut feed = log.topic("a").subscribe(Start::Live);
+    assert_eq!(drain(&mut feed), ["open 0", "live 0"]);
+    log.publish_all([large(), large(), on("b"), large()]).unwrap();
+    let Some(Some(Ok(Delivery::Events(batch)))) = feed.next().now_or_never() else { panic!("events") };
+    assert_eq!((batch.len(), batch.cursor()), (2, at(2)));
+    log.publish_all((0..4).map(|_| on("a"))).unwrap();
+    assert_eq!(drain(&mut feed), ["gap overflow Some(2)..5", "6,7,8"]);
+}
