@@ -93,6 +93,7 @@ mod tests {
         drop(other);
         assert!(quota.claims().is_empty(), "a name leaves with its last");
         assert!(Quota::new(Some(0)).claim("a").is_none());
+        assert!(quota.is_set() && !Quota::<u8>::new(None).is_set());
         let unbounded = Quota::new(None);
         assert_eq!((0..1_000).filter_map(|_| unbounded.claim("a")).collect::<Vec<_>>().len(), 1_000);
     }
@@ -104,5 +105,25 @@ mod tests {
         assert_eq!(quota.claims().len(), 10_000);
         drop(held);
         assert!(quota.claims().capacity() <= 64, "{}", quota.claims().capacity());
+    }
+
+    /// Nor is it given back at each that leaves, which would be a copy of all who stay.
+    #[test]
+    fn room_is_given_back_once_three_quarters_have_left() {
+        let quota = Quota::new(Some(1));
+        let room = || quota.claims().capacity();
+        let mut held: Vec<_> = (0..10_000).filter_map(|name| quota.claim(name)).collect();
+        let full = room();
+        held.truncate(5_000);
+        assert!(2 * room() > full, "{} of {full}", room());
+        held.truncate(1_000);
+        assert!(room() / 4 <= 1_000, "{} for 1,000", room());
+    }
+
+    #[test]
+    fn nothing_shows_whose_claims_there_are() {
+        let quota = Quota::new(Some(2));
+        let claim = quota.claim("ann").unwrap();
+        assert_eq!(format!("{quota:?} {claim:?}"), "Quota { max: Some(2), .. } Claim(..)");
     }
 }

@@ -132,5 +132,11 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(LAST_EVENT_ID, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
         assert!(matches!(super::came(&headers, &[]), Came::Malformed(_)));
+        let none = super::came(&HeaderMap::new(), &[String::new()]);
+        assert_eq!(
+            none,
+            Came::Malformed("offset takes a cursor, -1, now or last-N"),
+            "what is missing is named"
+        );
     }
 }

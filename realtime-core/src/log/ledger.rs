@@ -146,11 +146,44 @@ mod tests {
         let topic = TopicLedger::new(log.clone(), 0);
         let charge = Charge::new(topic, 100);
         log.moved_to(1_000);
-        assert!(!charge.may_grow(1));
-        assert!(charge.may_grow(1_000 - u128::from(HOT_ENTRIES) + 1));
+        let hot_from = 1_000 - u128::from(HOT_ENTRIES) + 1;
+        assert!(!charge.may_grow(1) && !charge.may_grow(hot_from - 1));
+        assert!(charge.may_grow(hot_from));
         log.moved_to(2);
         assert!(charge.may_grow(1));
         charge.close();
         assert!(!charge.may_grow(1));
+    }
+
+    #[test]
+    fn an_old_entry_may_grow_while_less_than_half_of_the_budget_is_used() {
+        let log = Ledger::new(100);
+        let charge = Charge::new(TopicLedger::new(log.clone(), 0), 49);
+        log.moved_to(1_000);
+        assert!(charge.may_grow(1));
+        charge.grow(1);
+        assert!(!charge.may_grow(1));
+    }
+
+    #[test]
+    fn a_log_may_be_as_full_as_its_budget() {
+        let log = Ledger::new(100);
+        let charge = Charge::new(TopicLedger::new(log.clone(), 0), 100);
+        assert!(!log.is_over());
+        charge.grow(1);
+        assert!(log.is_over());
+    }
+
+    #[test]
+    fn a_topic_that_grew_is_told_once_until_it_is_weighed() {
+        let log = Ledger::new(1_000);
+        let topic = TopicLedger::new(log.clone(), 7);
+        let charge = Charge::new(topic.clone(), 100);
+        let grow = || {
+            charge.grow(5);
+            [log.next_grown(), log.next_grown()]
+        };
+        assert_eq!([grow(), grow()], [[Some(7), None], [None, None]]);
+        assert_eq!((topic.weigh(), grow()), (110, [Some(7), None]));
     }
 }

@@ -216,6 +216,7 @@ impl Place {
 #[derive(Default)]
 pub(crate) struct Taken {
     first: Option<Entry>,
+    /// All of them, as soon as there are two.
     rest: Vec<Entry>,
     bytes: usize,
     pub(crate) is_live: bool,
@@ -227,7 +228,7 @@ impl Taken {
         let bytes = entry.event().bytes();
         if self.first.is_none() {
             self.first = Some(entry);
-        } else if self.rest.len() + 1 < BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX {
+        } else if self.rest.len() < BATCH_ENTRIES_MAX && self.bytes + bytes <= BATCH_BYTES_MAX {
             if let Some(first) = self.first.as_ref().filter(|_| self.rest.is_empty()) {
                 self.rest.push(first.clone());
             }
@@ -244,5 +245,59 @@ impl Taken {
             Some(cursor) => Batch::new(self.rest, cursor, self.is_live),
             None => Some(Batch::one(self.first?, self.is_live)),
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+mod tests {
+    use super::*;
+    use crate::{Event, Keep, Log, Topic};
+
+    fn on(topic: &str) -> Event {
+        Event::text("e", "x").unwrap().with_topic(Topic::new(topic).unwrap())
+    }
+
+    /// A topic by name has a queue of its own; a family would have to be looked for among all of its kind, under the lock.
+    #[test]
+    fn a_look_passes_over_so_many_entries_and_over_any_number_to_what_is_named() {
+        let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(2 * SCAN_ENTRIES_MAX)).build();
+        log.publish(on("few/a")).unwrap();
+        log.publish_all((0..SCAN_ENTRIES_MAX + 9).map(|_| on("busy"))).unwrap();
+        let rare = log.publish(on("few/a")).unwrap().position() as u64;
+        // How many looks lead to events, and to which.
+        let looks = |set: &TopicSet, at| {
+            let (state, mut place) = (log.shared.state.lock(), Place::live(at));
+            let mut looks = 1;
+            loop {
+                match state.read(set, &mut place) {
+                    Read::Further => looks += 1,
+                    Read::Events(batch) => return (looks, batch.iter().map(position_of).collect::<Vec<_>>()),
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        let [a, b] = ["few/a", "few/b"].map(|name| Topic::new(name).unwrap());
+        let (one, two) = (TopicSet::one(a.clone()), TopicSet::of([a, b]).unwrap());
+        assert_eq!(looks(&one, 0), (1, vec![1, rare]), "it walks the topic's queue");
+        assert_eq!([looks(&two, 0), looks(&two, 1)], [(1, vec![1]), (1, vec![rare])]);
+        assert_eq!(looks(&TopicSet::prefix("few/").unwrap(), 1), (2, vec![rare]));
+    }
+
+    #[test]
+    fn a_batch_is_full_by_entries_or_by_bytes_and_one_entry_always_fits() {
+        let name = "e".len();
+        let taken = |sizes: &[usize]| {
+            let mut taken = Taken::default();
+            let entry = |bytes: &usize| {
+                Entry::new(Cursor::new(1, 1), Event::text("e", "x".repeat(bytes - name)).unwrap())
+            };
+            sizes.iter().take_while(|bytes| taken.takes(entry(bytes))).count()
+        };
+        assert_eq!(taken(&[2; BATCH_ENTRIES_MAX + 1]), BATCH_ENTRIES_MAX);
+        let quarter = BATCH_BYTES_MAX / 4;
+        assert_eq!(taken(&[quarter; 5]), 4, "it may be just full");
+        assert_eq!(taken(&[quarter, quarter, quarter, quarter + 1]), 3);
+        assert_eq!(taken(&[BATCH_BYTES_MAX + 1, 2]), 1);
     }
 }

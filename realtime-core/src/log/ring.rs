@@ -115,3 +115,92 @@ impl Ring {
         Some(batch.map_or(Read::CaughtUp, Read::Events))
     }
 }
+
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+mod tests {
+    use super::*;
+    use crate::limits::{BATCH_BYTES_MAX, Keep};
+    use crate::{Event, Log, Start, Topic};
+
+    fn topic(name: &str) -> Topic {
+        Topic::new(name).unwrap()
+    }
+
+    fn on(name: &str) -> Event {
+        Event::text("e", "x").unwrap().with_topic(topic(name))
+    }
+
+    /// The positions that the slots give to who stands here, none where the lock is to be taken; and where that leads to.
+    fn glance(log: &Log, set: &TopicSet, at: u64) -> (Option<Vec<u64>>, u64) {
+        let mut place = Place::live(at);
+        let positions = log.shared.ring.read(set, &mut place).map(|read| match read {
+            Read::Events(batch) => batch.iter().map(position_of).collect(),
+            Read::CaughtUp => Vec::new(),
+            other => panic!("{other:?}"),
+        });
+        (positions, place.at)
+    }
+
+    #[test]
+    fn slots_that_are_full_settle_what_comes_next_and_others_do_not() {
+        let (all, log) = (TopicSet::all(), Log::new());
+        log.publish_all((0..SLOTS).map(|_| on("a"))).unwrap();
+        log.publish(on("b")).unwrap();
+        let head = SLOTS + 1;
+        assert_eq!(glance(&log, &all, head), (Some(vec![]), head));
+        assert_eq!(glance(&log, &all, head - 2), (Some(vec![head - 1, head]), head));
+        assert_eq!(glance(&log, &all, head - SLOTS), (Some((head - SLOTS + 1..=head).collect()), head));
+        assert_eq!(glance(&log, &all, head - SLOTS - 1).0, None, "the first slot is another's");
+        assert_eq!(glance(&log, &all, head + 1).0, None, "a publish is under way");
+        assert_eq!(glance(&log, &TopicSet::one(topic("a")), head - 1), (Some(vec![]), head));
+        assert_eq!(glance(&log, &TopicSet::one(topic("b")), 1), (Some(vec![head]), head));
+    }
+
+    #[test]
+    fn what_is_dropped_leaves_its_own_slot_and_no_other() {
+        let (all, few) = (TopicSet::all(), TopicSet::one(topic("few")));
+        let log = Log::builder().keep(few, Keep::history().entries(1)).build();
+        log.publish_all([on("few"), on("few")]).unwrap();
+        assert_eq!(glance(&log, &all, 0).0, None);
+        assert_eq!(glance(&log, &all, 1), (Some(vec![2]), 2));
+        // The slot of what goes now is already that of the newest but one.
+        log.publish_all((0..SLOTS).map(|_| on("many"))).unwrap();
+        let head = log.publish(on("few")).unwrap().position() as u64;
+        assert_eq!(glance(&log, &all, head - 2), (Some(vec![head - 1, head]), head));
+    }
+
+    #[test]
+    fn a_batch_from_the_slots_ends_where_it_is_full() {
+        let (all, log) = (TopicSet::all(), Log::new());
+        log.publish_all((0..3).map(|_| Event::text("e", "x".repeat(BATCH_BYTES_MAX / 2 - 1)).unwrap()))
+            .unwrap();
+        assert_eq!(glance(&log, &all, 0), (Some(vec![1, 2]), 2));
+        assert_eq!(glance(&log, &all, 2), (Some(vec![3]), 3));
+    }
+
+    #[test]
+    fn who_begins_with_a_table_is_not_served_from_the_slots() {
+        let (all, table) = (TopicSet::all(), TopicSet::one(topic("t")));
+        let log = Log::builder().keep(table, Keep::latest_per_key(1)).build();
+        log.publish_all([on("t").with_key("k").unwrap(), on("a")]).unwrap();
+        let (_, mut place) = log.shared.state.lock().open(&all, Start::Live);
+        assert_eq!(place.at, 0);
+        assert!(log.shared.ring.read(&all, &mut place).is_none(), "it asked for the table alone");
+    }
+
+    #[test]
+    fn whoever_is_about_to_wait_sees_what_was_published_or_closed() {
+        let log = Log::new();
+        let ring = &log.shared.ring;
+        let seen = (log.publish(on("a")).unwrap().position() as u64, ring.closings());
+        let is_at = || ring.is_at(seen.0, seen.1);
+        assert!(is_at());
+        log.close_topic(&topic("b"));
+        assert!(!is_at());
+        let closed = ring.closings();
+        assert!(ring.is_at(seen.0, closed));
+        log.publish(on("a")).unwrap();
+        assert!(!ring.is_at(seen.0, closed) && !is_at());
+    }
+}

@@ -430,3 +430,45 @@ impl State {
         assert_eq!(self.ledger.used(), used);
     }
 }
+
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+mod tests {
+    use super::*;
+    use crate::Log;
+
+    /// What is never trimmed is refused instead: what a replaced value frees counts, and not a byte more.
+    #[test]
+    fn tables_may_fill_the_budget_and_no_more() {
+        let event = |key: &str, text: &str| {
+            let topic = Topic::new("t").unwrap();
+            Event::text("e", text.to_owned()).unwrap().with_topic(topic).with_key(key).unwrap()
+        };
+        let budget_bytes = 2 * cost_of(&event("a", "x"));
+        let log = Log::builder()
+            .limits(Limits { budget_bytes, ..Limits::default() })
+            .keep(TopicSet::all(), Keep::latest_per_key(9))
+            .build();
+        let put = |key, text| log.publish(event(key, text)).map(drop).map_err(|error| error.kind());
+        let full = Err(PublishErrorKind::Full);
+        assert_eq!([put("a", "x"), put("b", "xx"), put("b", "x")], [Ok(()), full, Ok(())]);
+        assert_eq!([put("c", ""), put("a", "xx"), put("a", "y")], [full, full, Ok(())]);
+        assert_eq!([put("a", ""), put("b", "xx"), put("b", "xxx")], [Ok(()), Ok(()), full]);
+        log.shared.state.lock().assert_whole();
+    }
+
+    /// The producer's word stands where nothing above it was dropped by the log.
+    #[test]
+    fn the_reason_of_a_gap_is_that_of_the_highest_loss() {
+        let log = Log::builder().keep(TopicSet::all(), Keep::history().entries(1)).build();
+        let event = || Event::text("e", "x").unwrap();
+        let reason = |set: &TopicSet| log.shared.state.lock().owes(set, 0, 0, GapReason::Trimmed);
+        let sets = [TopicSet::all(), TopicSet::unnamed()];
+        log.publish_all([event(), event()]).unwrap();
+        assert_eq!(sets.each_ref().map(reason), [Some(GapReason::Trimmed); 2]);
+        log.publish_gap().unwrap();
+        assert_eq!(sets.each_ref().map(reason), [Some(GapReason::Source); 2]);
+        log.publish_all([event(), event()]).unwrap();
+        assert_eq!(sets.each_ref().map(reason), [Some(GapReason::Trimmed); 2]);
+    }
+}

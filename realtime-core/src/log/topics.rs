@@ -108,3 +108,27 @@ pub(crate) fn position_of(entry: &Entry) -> u64 {
 pub(crate) fn cost_of(event: &Event) -> usize {
     event.bytes() + ENTRY_OVERHEAD_BYTES
 }
+
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+mod tests {
+    use super::*;
+    use crate::Cursor;
+    use crate::log::ledger::Ledger;
+
+    #[test]
+    fn a_topic_weighs_what_its_entries_do() {
+        let ledger = TopicLedger::new(Ledger::new(0), 0);
+        let mut topic = TopicLog::new(None, Keep::history(), Loss::default(), ledger);
+        for position in 1..=4 {
+            let event = Event::text("e", "x".repeat(position)).unwrap();
+            topic.push(Entry::new(Cursor::new(1, position as u128), event));
+        }
+        let weighs = |topic: &TopicLog| topic.own_bytes - topic.entries.len() * (ENTRY_OVERHEAD_BYTES + 1);
+        assert_eq!(weighs(&topic), 1 + 2 + 3 + 4);
+        assert_eq!(topic.pop().map(|entry| position_of(&entry)), Some(1));
+        assert_eq!(weighs(&topic), 2 + 3 + 4);
+        assert_eq!(topic.remove(3).map(|entry| position_of(&entry)), Some(3));
+        assert_eq!((weighs(&topic), topic.remove(3).is_none()), (2 + 4, true));
+    }
+}

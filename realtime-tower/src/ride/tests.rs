@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use realtime_core::{Cursor, Event, Format, Log, Source as _};
 use slab::Slab;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 
 use super::driver::{Boarding, Ride};
-use super::riders::{Pass, Rider, Riders, Slot};
+use super::riders::{Leash, Pass, Rider, Riders, Slot};
 use super::run::{Run, Wire, position};
 use super::views::{Key, Views};
 use crate::config::Config;
 use crate::fixture::{at, batch};
 use crate::mount::Mount;
+use crate::seat::Leave;
 use crate::timer::Moment;
 
 const WIRE: Wire = Wire {
@@ -199,4 +200,97 @@ fn a_driver_whose_runtime_ends_leaves_nobody_riding() {
     ours.block_on(poll_fn(|cx| rides[0].poll_put_off(cx)));
     assert_eq!(rides[0].alight().map(|alighted| alighted.place), Some(log.tail()));
     assert_eq!(mount.views.riders(), [None]);
+}
+
+/// Frames so long that no socket takes a dozen of them.
+const LONG: Wire =
+    Wire { format: Format::new("test/ride/long"), encode: |_| vec![b'-'; LONG_BYTES].into(), ..WIRE };
+const LONG_BYTES: usize = (1 << 20) + 7;
+
+/// Of two events at 8 and 9: whoever it is, what went out and what it is left with are the whole.
+#[tokio::test]
+async fn who_cannot_be_written_to_is_left_with_what_is_its_own() {
+    let (before, begun) = (Moment::now(), Moment::now().later(Duration::from_secs(1)));
+    let listener = listener().await;
+    let (mut riders, mut slots) = (Riders::default(), Slab::<Slot>::new());
+    let mut peers = Vec::new();
+    let ended = Leash { seat: Arc::default(), ends: Some(Moment::now()) };
+    let revoked = Leash { seat: Arc::default(), ends: None };
+    revoked.seat.tell(Leave::Expired);
+    let going = Leash { seat: Arc::default(), ends: Some(Moment::now().later(Duration::from_secs(600))) };
+    going.seat.tell(Leave::Drain);
+    for (boarded, leash) in
+        [(7, None), (8, None), (9, None), (7, Some(ended)), (8, Some(revoked)), (8, Some(going)), (7, None)]
+    {
+        let (mut writer, peer) = pair(&listener).await;
+        if peers.len() == 6 {
+            writer.shutdown().await.unwrap();
+        }
+        let (slot, leash) = (slots.insert(Slot::Rides(0)), leash.map(Box::new));
+        riders.board(Rider { writer, boarded, waker: Waker::noop().clone(), slot, leash }, &mut slots);
+        peers.push(peer);
+    }
+    let run = Run::of(&batch(8..=9, true), &WIRE);
+    let pass = Pass { run: &run, wire: &WIRE, here: at(7), begun, before };
+    riders.begin();
+    let mut woken = Vec::new();
+    let written = riders.serve(9, &pass, &mut slots, &mut woken);
+    // Two events to the first, one to the second and to the one that only drains.
+    assert_eq!((written.deliveries, written.bytes, woken.len()), (4, 12, 3));
+    for (peer, expected) in [(0, "<8><9>"), (1, "<9>"), (5, "<9>")] {
+        said(&mut peers[peer], expected).await;
+    }
+    let mut left_with = |slot| {
+        let Slot::Off(off) = slots.remove(slot) else { panic!("{slot} rides") };
+        (off.place, off.left, off.last == before, off.error.map(|error| error.kind()))
+    };
+    assert_eq!(left_with(3), (at(7), None, true, None));
+    assert_eq!(left_with(4), (at(8), None, true, None), "it was ahead");
+    assert_eq!(left_with(6), (at(7), None, true, Some(std::io::ErrorKind::BrokenPipe)));
+    assert_eq!((riders.len(), riders.is_all_served()), (4, true));
+}
+
+#[tokio::test]
+async fn who_takes_a_part_is_left_with_the_rest_of_its_frame_and_who_takes_nothing_with_its_place() {
+    let (before, begun) = (Moment::now(), Moment::now().later(Duration::from_secs(1)));
+    let listener = listener().await;
+    let (mut riders, mut slots) = (Riders::default(), Slab::<Slot>::new());
+    let (writer, mut peer) = pair(&listener).await;
+    let board = |riders: &mut Riders, slots: &mut Slab<Slot>, writer, boarded| {
+        let slot = slots.insert(Slot::Rides(0));
+        riders.board(Rider { writer, boarded, waker: Waker::noop().clone(), slot, leash: None }, slots);
+        riders.begin();
+        slot
+    };
+    let alighted = |slots: &mut Slab<Slot>, slot| match slots.remove(slot) {
+        Slot::Off(off) => *off,
+        Slot::Rides(_) => panic!("it rides"),
+    };
+    let run = Run::of(&batch(8..=31, true), &LONG);
+    let pass = Pass { run: &run, wire: &LONG, here: at(7), begun, before };
+    let slot = board(&mut riders, &mut slots, writer, 9);
+    let written = riders.serve(1, &pass, &mut slots, &mut Vec::new());
+    let off = alighted(&mut slots, slot);
+    let (left, place) = off.left.expect("a frame has begun, for a socket fills up where it will");
+    let sent = written.bytes as usize;
+    assert_eq!((sent + left.len()) % LONG_BYTES, 0);
+    assert_eq!(written.deliveries as usize, (sent + left.len()) / LONG_BYTES);
+    assert_eq!(place, at(9 + u128::from(written.deliveries)));
+    assert_eq!((off.place.position(), off.last == begun), (place.position() - 1, true));
+
+    // Until it has been seen to be full, which holds while nothing is awaited.
+    let mut more = 0;
+    while let Ok(written) = off.writer.try_write(&[0; 1_000]) {
+        more += written;
+    }
+    let slot = board(&mut riders, &mut slots, off.writer, 0);
+    let written = riders.serve(1, &pass, &mut slots, &mut Vec::new());
+    assert_eq!((written.deliveries, written.bytes), (0, 0), "the socket is full");
+    let off = alighted(&mut slots, slot);
+    assert_eq!((off.place, off.left, off.last == before), (at(7), None, true));
+    assert!(off.error.is_none());
+    drop(off.writer);
+    let mut read = Vec::new();
+    peer.read_to_end(&mut read).await.unwrap();
+    assert_eq!(read.len(), sent + more);
 }

@@ -152,6 +152,9 @@ fn a_signed_block_is_the_same_with_the_readers_ids_and_what_follows_them_is_shar
                 let (plain, tagged) = (at(position).to_string(), cursors.text(at(position)));
                 assert_eq!(whole, String::from_utf8_lossy(&block).replace(&plain, &tagged));
                 assert!(block.as_ptr_range().contains(&rest.as_ptr()), "shared");
+                let (ids, _) = codec::signed(&entry, &block, form, &cursors);
+                let bytes = ids.len();
+                assert_eq!(ids.try_into_mut().unwrap().capacity(), bytes, "one allocation, none to spare");
             }
         }
     }

@@ -137,20 +137,56 @@ fn a_seat_that_is_left_leaves_nothing() {
 
 #[test]
 fn the_first_are_of_every_shard_and_of_both_its_ends() {
-    let seats = Seats::new();
-    let readers = readers_of_all(&seats, SHARDS * FIRST);
-    seats.call(&[None]);
-    assert_eq!(woken(&readers).len(), FIRST);
-    for number in 0..SHARDS {
-        let shard: Vec<_> = readers.iter().filter(|reader| reader.seat % SHARDS == number).collect();
-        let woken: Vec<_> = shard.iter().map(|reader| reader.woken()).collect();
-        let half = FIRST / SHARDS / 2;
-        let expected: Vec<_> =
-            (0..shard.len()).map(|place| usize::from(place < half || place >= shard.len() - half)).collect();
-        assert_eq!(woken, expected, "shard {number}");
+    for shards in [2, SHARDS] {
+        let seats = Seats::new();
+        let readers = readers_of_all(&seats, shards * FIRST);
+        seats.call(&[None]);
+        assert_eq!(woken(&readers).len(), FIRST);
+        for number in 0..shards {
+            let shard: Vec<_> = readers.iter().filter(|reader| reader.seat % SHARDS == number).collect();
+            let woken: Vec<_> = shard.iter().map(|reader| reader.woken()).collect();
+            let half = FIRST / shards / 2;
+            let expected: Vec<_> = (0..shard.len())
+                .map(|place| usize::from(place < half || place >= shard.len() - half))
+                .collect();
+            assert_eq!(woken, expected, "shard {number} of {shards}");
+        }
+        pass_all_on(&seats);
+        assert!(readers.iter().all(|reader| reader.woken() == 1));
     }
-    pass_all_on(&seats);
-    assert!(readers.iter().all(|reader| reader.woken() == 1));
+}
+
+#[test]
+fn of_two_ends_that_of_who_waited_longest_comes_first() {
+    let (mut room, set) = (Room::new(), TopicSet::all());
+    let bells: Vec<_> = (0..5).map(|_| Arc::<Bell>::default()).collect();
+    for bell in &bells {
+        let seat = room.take(&set);
+        room.park(seat, &mut Some(bell.clone().into()));
+    }
+    room.call_all();
+    let mut first = [const { None::<Waker> }; 3];
+    assert_eq!(room.take_from_both_ends(&mut first), 3);
+    let order = first.map(|waker| {
+        waker.into_iter().for_each(Waker::wake);
+        bells.iter().position(|bell| bell.0.swap(0, Ordering::Relaxed) > 0)
+    });
+    assert_eq!(order, [Some(0), Some(4), Some(1)]);
+}
+
+#[test]
+fn who_leaves_looks_after_its_own_shard_first() {
+    for number in 0..4 {
+        let seats = Seats::new();
+        let readers = readers_of_all(&seats, 4 * FIRST);
+        seats.call(&[None]);
+        let before = woken(&readers);
+        let own = |reader: &Reader| reader.seat % SHARDS == number;
+        before.iter().map(|n| &readers[*n]).find(|reader| own(reader)).unwrap().leave(&seats);
+        let after = woken(&readers);
+        let next: Vec<_> = after.iter().filter(|n| !before.contains(n)).collect();
+        assert!(next.len() == 1 && own(&readers[*next[0]]), "{next:?} of shard {number}");
+    }
 }
 
 #[test]

@@ -69,7 +69,21 @@ fn a_signed_frame_is_the_same_message_with_the_readers_id_and_what_follows_it_is
         assert!(frame.as_ptr_range().contains(&rest.as_ptr()), "shared");
         let Message::Text(plain) = foreign(&frame) else { panic!("a text") };
         let (cursor, tagged) = (entry.cursor().to_string(), cursors.text(entry.cursor()));
-        assert_eq!(foreign(&[id, rest].concat()), Message::text(plain.replace(&cursor, &tagged)));
+        assert_eq!(foreign(&[&id[..], &rest].concat()), Message::text(plain.replace(&cursor, &tagged)));
+        let bytes = id.len();
+        assert_eq!(id.try_into_mut().unwrap().capacity(), bytes, "one allocation, none to spare");
+    }
+}
+
+/// The log counts what it keeps by its length.
+#[test]
+fn a_frame_that_is_kept_has_little_room_to_spare() {
+    let entry = fixture::entry(12, Event::text("n", "x".repeat(10_000)).unwrap());
+    for mode in [Mode::V1, Mode::Bare] {
+        let (_, encode) = frames::of(mode, None);
+        let frame = encode(&entry);
+        let bytes = frame.len();
+        assert!(frame.try_into_mut().unwrap().capacity() < bytes + 256, "{mode:?}");
     }
 }
 
