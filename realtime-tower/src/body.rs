@@ -108,7 +108,7 @@ impl http_body::Body for Body {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Unsaid => SizeHint::default(),
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Inner::Stream { size, .. } => size.clone(),
+            Inner::Stream { size, .. } => *size,
         }
     }
 }

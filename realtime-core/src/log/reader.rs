@@ -22,8 +22,7 @@ use crate::topic::TopicSet;
 pub struct LogFeed {
     log: Arc<Shared>,
     set: TopicSet,
-    /// Where it begins, until it has: it lives long after it.
-    start: Option<Box<Start>>,
+    start: Option<Start>,
     place: Place,
     seat: Option<usize>,
     parked: Option<Parked>,
@@ -52,7 +51,7 @@ impl LogFeed {
         Self {
             log,
             set,
-            start: Some(Box::new(start)),
+            start: Some(start),
             place: Place::default(),
             seat: None,
             parked: None,
@@ -187,7 +186,7 @@ impl LogFeed {
     fn step(&mut self, state: &State, waker: &mut Option<Waker>) -> Option<Step> {
         let seat = *self.seat.get_or_insert_with(|| self.log.seats.take(&self.set));
         if let Some(start) = self.start.take() {
-            let (opened, place) = state.open(&self.set, *start);
+            let (opened, place) = state.open(&self.set, start);
             (self.place, self.told) = (place, place.at);
             return Some(Poll::Ready(Some(Ok(Delivery::Open(opened)))));
         }
