@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -29,8 +29,13 @@ enum Inner {
     /// No body, where that of GET would be of a length that is not known.
     Unsaid,
     Full(Bytes),
-    /// Some hosts ask that a body be `Sync`; whoever reads holds it alone, so that the lock is never waited for.
-    Stream(Mutex<Stream>),
+    Stream {
+        /// Some hosts ask that a body be `Sync`: so it is in a lock, which nobody takes. Whoever reads holds it alone; what
+        /// is asked of one that is shared, at every frame, stands beside it.
+        body: Mutex<Stream>,
+        size: SizeHint,
+        is_over: bool,
+    },
 }
 
 impl Body {
@@ -46,7 +51,8 @@ impl Body {
 
     /// A body that is produced as it is read.
     pub fn stream(body: impl http_body::Body<Data = Bytes, Error = Infallible> + Send + 'static) -> Self {
-        Self(Inner::Stream(Mutex::new(Box::pin(body))))
+        let (size, is_over) = (body.size_hint(), body.is_end_stream());
+        Self(Inner::Stream { body: Mutex::new(Box::pin(body)), size, is_over })
     }
 }
 
@@ -79,8 +85,12 @@ impl http_body::Body for Body {
                 this.0 = Inner::Empty;
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
-            Inner::Stream(stream) => {
-                stream.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut().poll_frame(cx)
+            Inner::Stream { body, size, is_over } => {
+                let body = body.get_mut().unwrap_or_else(PoisonError::into_inner);
+                let frame = ready!(body.as_mut().poll_frame(cx));
+                // How long it is in all was asked before it began.
+                (*size, *is_over) = (SizeHint::default(), body.is_end_stream());
+                Poll::Ready(frame)
             }
         }
     }
@@ -89,7 +99,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Inner::Empty | Inner::Unsaid => true,
             Inner::Full(_) => false,
-            Inner::Stream(stream) => locked(stream).is_end_stream(),
+            Inner::Stream { is_over, .. } => *is_over,
         }
     }
 
@@ -98,13 +108,9 @@ impl http_body::Body for Body {
             Inner::Empty => SizeHint::with_exact(0),
             Inner::Unsaid => SizeHint::default(),
             Inner::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Inner::Stream(stream) => locked(stream).size_hint(),
+            Inner::Stream { size, .. } => *size,
         }
     }
-}
-
-fn locked(stream: &Mutex<Stream>) -> std::sync::MutexGuard<'_, Stream> {
-    stream.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Body {
@@ -112,18 +118,32 @@ impl fmt::Debug for Body {
         f.write_str(match self.0 {
             Inner::Empty | Inner::Unsaid => "Body(empty)",
             Inner::Full(_) => "Body(full)",
-            Inner::Stream(_) => "Body(stream)",
+            Inner::Stream { .. } => "Body(stream)",
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use http_body::Body as _;
+
     use super::*;
 
     #[test]
     fn a_host_may_ask_for_all_that_a_body_can_promise() {
         fn promises<T: Send + Sync + Unpin + 'static>() {}
         promises::<Body>();
+    }
+
+    #[test]
+    fn what_a_stream_says_of_itself_is_said_of_its_body() {
+        let mut body = Body::stream(Body::from("hello"));
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(5), false));
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(
+            matches!(Pin::new(&mut body).poll_frame(&mut cx), Poll::Ready(Some(Ok(frame))) if frame.is_data())
+        );
+        assert_eq!((body.size_hint().exact(), body.is_end_stream()), (None, true));
+        assert!(Body::stream(Body::empty()).is_end_stream());
     }
 }

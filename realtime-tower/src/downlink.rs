@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_core::Stream as _;
 use realtime_core::envelope::{Control, EndReason};
 use realtime_core::{
-    Batch, Cursor, Delivery, Feed, Gap, GapReason, LogFeed, LogView, Opened, SourceError, SourceErrorKind,
+    Batch, Cursor, Delivery, Feed, Gap, GapReason, LogFeed, Opened, SourceError, SourceErrorKind,
 };
 
 use crate::config::Slow;
@@ -26,8 +26,6 @@ use crate::timer::{Heartbeat, Moment, jittered};
 /// The messages of one stream. It is polled by whoever writes them; after [`Message::End`] it has nothing more.
 pub(crate) struct Downlink<F> {
     reads: Reads<F>,
-    /// What is read, where it is a part of a log and somebody else might read it for this stream.
-    view: Option<LogView>,
     permit: Permit,
     heartbeat: Heartbeat,
     next: Next,
@@ -74,8 +72,8 @@ enum Next {
 /// One message of a stream.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A control, for every mode that can carry one.
-    Control(Control),
+    /// A control, for every mode that can carry one: in a box, for what is said at every event is small.
+    Control(Box<Control>),
     /// Events.
     Events(Batch),
     /// Nothing was sent for a while; the place may have moved without an event.
@@ -115,18 +113,7 @@ impl<F: Feed> Downlink<F> {
         let next = opened.map_or(Next::Late, |opened| Next::Open(Box::new(opened)));
         let heartbeat = Heartbeat::new(heartbeat);
         let reads = Reads::Feed(feed);
-        Self { reads, view: None, permit, heartbeat, next, place: None, is_live: false, resumed }
-    }
-
-    /// What is read is this part of a log.
-    pub(crate) fn of(mut self, view: Option<LogView>) -> Self {
-        self.view = view;
-        self
-    }
-
-    /// The view that is read, for who would have somebody else read it.
-    pub(crate) fn take_view(&mut self) -> Option<LogView> {
-        self.view.take()
+        Self { reads, permit, heartbeat, next, place: None, is_live: false, resumed }
     }
 
     /// The client's place, where it has been told all that comes before the next news, and when something was sent last.
@@ -193,7 +180,8 @@ impl<F: Feed> Downlink<F> {
             return Poll::Ready(self.end(EndReason::Drain, None));
         }
         loop {
-            let delivery = match self.reads.poll(cx) {
+            // In place: what a feed says is large.
+            return Poll::Ready(match self.reads.poll(cx) {
                 // A task that waits here for the first time leaves word with the mount; the timer does so by itself.
                 Poll::Pending if !self.heartbeat.wakes(cx.waker()) => {
                     if let Poll::Ready(why) = self.permit.poll_told(cx) {
@@ -206,30 +194,29 @@ impl<F: Feed> Downlink<F> {
                     return self.heartbeat.poll_due(cx).map(|()| Message::Beat(self.place));
                 }
                 Poll::Pending => return self.heartbeat.poll_due(cx).map(|()| Message::Beat(self.place)),
-                Poll::Ready(delivery) => delivery,
-            };
-            return Poll::Ready(match delivery {
-                Some(Ok(Delivery::Open(opened))) => self.open(opened),
-                Some(Ok(Delivery::Events(batch))) => {
+                Poll::Ready(Some(Ok(Delivery::Open(opened)))) => self.open(opened),
+                Poll::Ready(Some(Ok(Delivery::Events(batch)))) => {
                     self.place = Some(batch.cursor());
                     add(&self.permit.counters().deliveries, batch.len() as u64);
                     Message::Events(batch)
                 }
-                Some(Ok(Delivery::Gap(gap))) if self.is_too_slow(&gap) => self.end(EndReason::Slow, None),
-                Some(Ok(Delivery::Gap(gap))) => self.tell(gap),
-                Some(Ok(Delivery::Live(cursor))) => {
+                Poll::Ready(Some(Ok(Delivery::Gap(gap)))) if self.is_too_slow(&gap) => {
+                    self.end(EndReason::Slow, None)
+                }
+                Poll::Ready(Some(Ok(Delivery::Gap(gap)))) => self.tell(gap),
+                Poll::Ready(Some(Ok(Delivery::Live(cursor)))) => {
                     self.place = Some(cursor);
                     if std::mem::replace(&mut self.is_live, true) {
                         continue;
                     }
-                    Message::Control(Control::Live(cursor))
+                    Message::Control(Box::new(Control::Live(cursor)))
                 }
-                Some(Ok(_)) => continue,
-                Some(Err(error)) => {
+                Poll::Ready(Some(Ok(_))) => continue,
+                Poll::Ready(Some(Err(error))) => {
                     observe::failed(&self.permit, Some(&error));
                     self.end(EndReason::Source, Some(&error))
                 }
-                None => self.end(EndReason::Closed, None),
+                Poll::Ready(None) => self.end(EndReason::Closed, None),
             });
         }
     }
@@ -238,13 +225,14 @@ impl<F: Feed> Downlink<F> {
         observe::connected(&self.permit, &opened, self.resumed);
         self.place = Some(opened.cursor);
         self.next = opened.gap.map_or(Next::Read, |gap| Next::Gap(Box::new(gap)));
-        Message::Control(Control::Open { opened, resumed: self.resumed, heartbeat: self.heartbeat.every() })
+        let (resumed, heartbeat) = (self.resumed, self.heartbeat.every());
+        Message::Control(Box::new(Control::Open { opened, resumed, heartbeat }))
     }
 
     fn tell(&mut self, gap: Gap) -> Message {
         observe::gap(&self.permit, &gap);
         self.place = Some(gap.to);
-        Message::Control(Control::Gap(gap))
+        Message::Control(Box::new(Control::Gap(gap)))
     }
 
     fn is_too_slow(&self, gap: &Gap) -> bool {

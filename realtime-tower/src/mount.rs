@@ -176,14 +176,15 @@ impl Told {
 #[derive(Debug)]
 pub(crate) struct Permit {
     mount: Arc<Mount>,
-    seat: Arc<Seat>,
-    key: usize,
     transport: usize,
-    span: tracing::Span,
-    stalled: Option<Stalled>,
     cursors: CursorForm,
     /// In a box of its own: most readers have none.
     term: Option<Box<Term>>,
+    // What is behind this is not looked at for an event.
+    seat: Arc<Seat>,
+    key: usize,
+    span: tracing::Span,
+    stalled: Option<Stalled>,
     /// Its places among those of its address and of its principal, where the mount counts them.
     claims: Option<Box<Claims>>,
 }
@@ -202,6 +203,7 @@ impl Permit {
 
     /// The same for a task that is known already. While the mount does not drain it looks at nothing that is this
     /// reader's alone.
+    #[inline]
     pub(crate) fn is_told(&self) -> bool {
         self.mount.draining.load(Ordering::Relaxed) && self.seat.told().is_some()
     }
@@ -252,6 +254,7 @@ impl Permit {
     }
 
     /// Whether its session has ended; the task is woken when it does.
+    #[inline]
     pub(crate) fn poll_expired(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(term) = &mut self.term else { return false };
         // Both are asked: each is to know the task.

@@ -115,8 +115,7 @@ impl<F: Feed, U> Visit<F, U> {
     /// The messages of a stream, and what is left for whoever writes them.
     pub(crate) fn downlink(self, heartbeat: Duration) -> (Downlink<F>, Rest<U>) {
         let downlink = Downlink::new(self.feed, self.opened, self.permit, self.resumed, heartbeat);
-        let downlink = downlink.of(self.view);
-        (downlink, Rest { uplink: self.uplink, extensions: self.extensions })
+        (downlink, Rest { view: self.view, uplink: self.uplink, extensions: self.extensions })
     }
 }
 
@@ -128,6 +127,7 @@ impl<F, U> std::fmt::Debug for Visit<F, U> {
 
 /// What of a visit is no part of its downlink.
 pub(crate) struct Rest<U> {
+    pub(crate) view: Option<LogView>,
     pub(crate) uplink: U,
     pub(crate) extensions: Option<Arc<Extensions>>,
 }

@@ -13,7 +13,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream as _;
 #[cfg(not(realtime_shuttle))]
@@ -95,6 +95,52 @@ fn a_publish_finds_whoever_parks() {
             log.publish(event()).unwrap();
         });
         assert_eq!(block_on(read(feed, 2)), 2);
+        publisher.join().unwrap();
+    });
+}
+
+/// Reads so many events, and looks once more whenever there is nothing: as a host does that has written what it got.
+async fn read_and_look_again(mut feed: LogFeed, count: usize) {
+    let mut left = count;
+    poll_fn(|cx| {
+        let mut rests = 0;
+        while left > 0 && rests < 2 {
+            match Pin::new(&mut feed).poll_next(cx) {
+                Poll::Ready(Some(Ok(Delivery::Events(batch)))) => left -= batch.len(),
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(end) => panic!("{end:?}"),
+                Poll::Pending => rests += 1,
+            }
+        }
+        if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+#[test]
+fn a_publish_finds_whoever_looks_again() {
+    explore(4, || {
+        let log = log();
+        let feed = log.subscribe(Start::Earliest);
+        let publisher = thread::spawn(move || {
+            log.publish(event()).unwrap();
+            log.publish(event()).unwrap();
+        });
+        block_on(read_and_look_again(feed, 2));
+        publisher.join().unwrap();
+    });
+}
+
+#[test]
+fn a_call_for_others_takes_nobodys_wake_up() {
+    explore(3, || {
+        let (log, topic) = (log(), Topic::new("t").unwrap());
+        let feed = LogFeed::new(log.shared.clone(), TopicSet::one(topic.clone()), Start::Earliest);
+        let publisher = thread::spawn(move || {
+            log.publish(event()).unwrap();
+            log.publish(event().with_topic(topic)).unwrap();
+        });
+        block_on(read_and_look_again(feed, 1));
         publisher.join().unwrap();
     });
 }

@@ -5,11 +5,12 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use crate::cursor::Start;
+use crate::cursor::{Cursor, Start};
 use crate::error::SourceError;
-use crate::feed::{Delivery, Gap};
+use crate::feed::{Batch, Delivery, Gap};
 use crate::log::Shared;
 use crate::log::read::{Place, Read};
+use crate::log::seats::Parked;
 use crate::log::state::State;
 use crate::sync::Arc;
 use crate::topic::TopicSet;
@@ -24,13 +25,14 @@ pub struct LogFeed {
     start: Option<Start>,
     place: Place,
     seat: Option<usize>,
+    parked: Option<Parked>,
     /// The place the consumer knows of.
     told: u64,
     live: Live,
     /// The closings at which its set was found open: only after another can it have ended.
     closings: u64,
-    /// Whether it has woken others since it waited last: once is enough when all that is left is to wait again.
-    has_passed_on: bool,
+    /// Polls that came to rest since it had something and woke others.
+    rests: u8,
 }
 
 /// What the consumer knows of the tail.
@@ -52,10 +54,11 @@ impl LogFeed {
             start: Some(start),
             place: Place::default(),
             seat: None,
+            parked: None,
             told: 0,
             live: Live::Unsaid,
             closings: 0,
-            has_passed_on: false,
+            rests: RESTS_MAX,
         }
     }
 
@@ -68,10 +71,11 @@ impl LogFeed {
             start: None,
             place,
             seat: None,
+            parked: None,
             told: at,
             live: Live::Said,
             closings: 0,
-            has_passed_on: false,
+            rests: RESTS_MAX,
         }
     }
 }
@@ -90,39 +94,62 @@ impl Stream for LogFeed {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let step = this.glance(cx).unwrap_or_else(|| this.look(cx));
-        let is_parked = matches!(step, Step::Parked);
-        let is_rest = is_parked || matches!(step, Step::Item(Delivery::Live(_)));
+        let glanced = if this.waits(cx.waker()) { Some(Glanced::Parked) } else { this.glance(cx) };
+        let step = match glanced {
+            Some(Glanced::Events(batch)) => Poll::Ready(Some(Ok(Delivery::Events(batch)))),
+            Some(Glanced::Live(place)) => Poll::Ready(Some(Ok(Delivery::Live(place)))),
+            Some(Glanced::Parked) => Poll::Pending,
+            None => this.look(cx),
+        };
+        let is_rest = matches!(step, Poll::Pending | Poll::Ready(Some(Ok(Delivery::Live(_)))));
+        this.rests = if is_rest { this.rests.saturating_add(1) } else { 0 };
         if let Some(seat) = this.seat
-            && !(is_rest && this.has_passed_on)
+            && !(1..=RESTS_MAX).contains(&this.rests)
         {
             this.log.seats.pass_on(seat);
         }
-        this.has_passed_on = !is_parked;
-        match step {
-            Step::Item(delivery) => Poll::Ready(Some(Ok(delivery))),
-            Step::End => Poll::Ready(None),
-            Step::Parked => Poll::Pending,
-        }
+        step
     }
 }
 
-/// What a poll came to.
-enum Step {
-    Item(Delivery),
-    End,
+/// What a poll came to. While it is pending the reader is parked.
+type Step = Poll<Option<Result<Delivery, SourceError>>>;
+
+/// The same of a poll that the slots settle: a few words, for a delivery of any kind is large, and this is every event's way.
+enum Glanced {
+    Events(Batch),
+    Live(Cursor),
     Parked,
 }
 
+/// Polls that come to rest behind an event and wake nobody: one that finds nothing more, and, in a host that looks again when
+/// it has written, another. Did each of them wake others, a wave would grow with every reader that it reaches.
+const RESTS_MAX: u8 = 2;
+
 impl LogFeed {
+    /// Whether it waits already, as its last poll left it.
+    fn waits(&mut self, waker: &Waker) -> bool {
+        let (Some(seat), Some(parked)) = (self.seat, &self.parked) else { return false };
+        let waits = self.log.ring.is_at(self.place.at, self.closings)
+            && self.log.seats.is_parked(seat, parked, waker)
+            && !self.log.clock.ages();
+        if waits {
+            self.live = Live::Said;
+        }
+        waits
+    }
+
     /// Reads what the slots settle, without the log's lock; none where they do not.
-    fn glance(&mut self, cx: &mut Context<'_>) -> Option<Step> {
+    fn glance(&mut self, cx: &mut Context<'_>) -> Option<Glanced> {
         let seat = self.seat.filter(|_| self.start.is_none() && !self.log.clock.ages())?;
         let mut waker = None;
         for _ in 0..GLANCES {
-            let read = self.log.ring.read(&self.set, &mut self.place)?;
-            if let Some(delivery) = self.say(read) {
-                return Some(Step::Item(delivery));
+            if let Some(batch) = self.log.ring.read(&self.set, &mut self.place)? {
+                self.tells(batch.cursor().position() as u64);
+                return Some(Glanced::Events(batch));
+            }
+            if let Some(place) = self.caught_up() {
+                return Some(Glanced::Live(place));
             }
             if self.closings != self.log.ring.closings() {
                 return None;
@@ -130,9 +157,10 @@ impl LogFeed {
             waker.get_or_insert_with(|| cx.waker().clone());
             // Registered first, then checked again: a publish comes before the check, or finds the waker.
             let (ring, place, closings) = (&self.log.ring, self.place.at, self.closings);
-            if self.log.seats.park(seat, &mut waker, || !ring.is_at(place, closings)) {
+            self.parked = self.log.seats.park(seat, &mut waker, || !ring.is_at(place, closings));
+            if self.parked.is_some() {
                 self.live = Live::Said;
-                return Some(Step::Parked);
+                return Some(Glanced::Parked);
             }
         }
         None
@@ -160,49 +188,60 @@ impl LogFeed {
         if let Some(start) = self.start.take() {
             let (opened, place) = state.open(&self.set, start);
             (self.place, self.told) = (place, place.at);
-            return Some(Step::Item(Delivery::Open(opened)));
+            return Some(Poll::Ready(Some(Ok(Delivery::Open(opened)))));
         }
         let read = state.read(&self.set, &mut self.place);
         if matches!(read, Read::Further) {
             return None;
         }
         if let Some(delivery) = self.say(read) {
-            return Some(Step::Item(delivery));
+            return Some(Poll::Ready(Some(Ok(delivery))));
         }
         if state.is_closed(&self.set) {
-            return Some(Step::End);
+            return Some(Poll::Ready(None));
         }
         // Check and park are one critical section: a publish comes before the check or finds the waker.
         self.live = Live::Said;
         self.closings = self.log.ring.closings();
-        self.log.seats.park(seat, waker, || false).then_some(Step::Parked)
+        self.parked = self.log.seats.park(seat, waker, || false);
+        self.parked.is_some().then_some(Poll::Pending)
     }
 
-    /// What a read has to be told, if anything: `Live` where nothing is new and that was not said.
+    /// What a read has to be told, if anything.
     fn say(&mut self, read: Read) -> Option<Delivery> {
-        let delivery = match read {
-            // From the place the consumer knows of: ours may have moved on past what is not of the set.
-            Read::Gap(gap) => Delivery::Gap(Gap { from: Some(self.log.ring.cursor(self.told)), ..gap }),
-            Read::Events(batch) => Delivery::Events(batch),
-            Read::Further => return None,
-            Read::CaughtUp => {
-                let moved = self.place.at > self.told;
-                if self.live != Live::Unsaid && !(moved && self.live == Live::Said) {
-                    return None;
-                }
-                self.told = self.place.at;
-                self.live = Live::JustSaid;
-                return Some(Delivery::Live(self.log.ring.cursor(self.told)));
+        match read {
+            Read::Gap(gap) => {
+                // From the place the consumer knows of: ours may have moved on past what is not of the set.
+                let from = Some(self.log.ring.cursor(self.told));
+                self.tells(self.place.at);
+                Some(Delivery::Gap(Gap { from, ..gap }))
             }
-        };
-        self.told = match &delivery {
-            Delivery::Events(batch) => batch.cursor().position() as u64,
-            _ => self.place.at,
-        };
+            Read::Events(batch) => {
+                self.tells(batch.cursor().position() as u64);
+                Some(Delivery::Events(batch))
+            }
+            Read::Further => None,
+            Read::CaughtUp => self.caught_up().map(Delivery::Live),
+        }
+    }
+
+    /// The consumer is told something, and knows of this place then.
+    fn tells(&mut self, place: u64) {
+        self.told = place;
         if self.live == Live::JustSaid {
             self.live = Live::Said;
         }
-        Some(delivery)
+    }
+
+    /// The place, where nothing is new and that was not said.
+    fn caught_up(&mut self) -> Option<Cursor> {
+        let moved = self.place.at > self.told;
+        if self.live != Live::Unsaid && !(moved && self.live == Live::Said) {
+            return None;
+        }
+        self.told = self.place.at;
+        self.live = Live::JustSaid;
+        Some(self.log.ring.cursor(self.told))
     }
 }
 

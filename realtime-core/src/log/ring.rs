@@ -15,7 +15,8 @@
 
 use crate::cursor::Cursor;
 use crate::entry::{self, Entry};
-use crate::log::read::{Place, Read, Taken};
+use crate::feed::Batch;
+use crate::log::read::{Place, Taken};
 use crate::log::topics::position_of;
 use crate::sync::{AtomicU64, Ordering, Slot};
 use crate::topic::TopicSet;
@@ -93,8 +94,9 @@ impl Ring {
         self.head() == place && self.closings() == closings
     }
 
-    /// What a reader gets next, by the rules of `State::read`; none where the slots cannot settle it.
-    pub(crate) fn read(&self, set: &TopicSet, place: &mut Place) -> Option<Read> {
+    /// What a reader gets next, by the rules of `State::read`: events, or nothing up to the head. None where the slots
+    /// cannot settle it.
+    pub(crate) fn read(&self, set: &TopicSet, place: &mut Place) -> Option<Option<Batch>> {
         let head = self.head();
         let ahead = head.checked_sub(place.at)?;
         if ahead > SLOTS || !place.has_begun() {
@@ -106,13 +108,13 @@ impl Ring {
             let entry = slot.as_ref().filter(|entry| entry.cursor().position() == position.into())?;
             if set.contains(entry.event().topic()) && !taken.takes(Entry::of(entry)) {
                 place.at = position - 1;
-                return taken.into_batch().map(Read::Events);
+                return taken.into_batch().map(Some);
             }
         }
         taken.is_live = true;
         let batch = taken.into_batch();
         place.at = batch.as_ref().map_or(head, |batch| batch.cursor().position() as u64);
-        Some(batch.map_or(Read::CaughtUp, Read::Events))
+        Some(batch)
     }
 }
 

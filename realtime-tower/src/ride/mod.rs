@@ -19,7 +19,7 @@
 //!
 //! - `run`: the frames of a batch, and what of them a reader had; pure
 //! - `riders`: who rides, and who has been served; plain data without a lock
-//! - `driver`: the lock, the task, and what a session holds of it
+//! - `driver`: the lock; with its `task`, and what a session holds of it (`boarding`)
 //! - `views`: which drivers a mount has
 
 mod driver;

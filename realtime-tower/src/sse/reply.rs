@@ -110,10 +110,10 @@ impl Room for SseTransport {
         // What stands in case nobody can say more, as in a crash: as wide as others draw their first wait then.
         let retry = visit.permit.config().retry;
         let retry = jittered(spread(retry, retry));
-        let config = SseConfig { data: data(&visit.ask, &self.0), ..self.0 };
+        let (data, pings) = (data(&visit.ask, &self.0), self.0.pings);
         let (downlink, _) = visit.downlink(self.0.heartbeat);
-        let body = SseBody { downlink, config, ready: Ready::Piece(codec::preamble(retry)) };
-        *response.body_mut() = Body::stream(body);
+        let ready = Ready::Piece(codec::preamble(retry));
+        *response.body_mut() = Body::stream(SseBody { downlink, ready, left: None, data, pings });
         response.into()
     }
 }
@@ -121,112 +121,118 @@ impl Room for SseTransport {
 /// The body: messages as they come, shared bytes where they are events.
 struct SseBody<F> {
     downlink: Downlink<F>,
-    config: SseConfig,
     ready: Ready,
+    /// What has still to go out of a batch, behind what is ready. In a box: a live reader gets events one at a time.
+    left: Option<Box<Left>>,
+    data: Data,
+    pings: Pings,
 }
 
 /// What is to be handed to the host before anything is asked for.
 enum Ready {
     Nothing,
     Piece(Bytes),
-    /// A batch, and how many of its events have gone out.
-    Batch(Batch, usize),
-    /// What is shared of an event whose id has gone out, and then the batch.
-    Rest(Bytes, Batch, usize),
     /// The last piece, perhaps empty.
     Last(Bytes),
     Done,
 }
 
+impl Ready {
+    fn take(&mut self) -> Option<Bytes> {
+        let next = if matches!(self, Self::Last(_) | Self::Done) { Self::Done } else { Self::Nothing };
+        match std::mem::replace(self, next) {
+            Self::Piece(piece) | Self::Last(piece) => Some(piece),
+            Self::Nothing | Self::Done => None,
+        }
+    }
+}
+
+/// A batch, and how many of its events have gone out: not all.
+struct Left {
+    batch: Batch,
+    sent: usize,
+}
+
 impl<F: Feed> SseBody<F> {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            match std::mem::replace(&mut self.ready, Ready::Nothing) {
-                Ready::Piece(piece) => return Poll::Ready(Some(piece)),
-                Ready::Batch(batch, sent) if self.downlink.poll_expired(cx) => {
+            if !matches!(self.ready, Ready::Nothing) {
+                return Poll::Ready(self.ready.take());
+            }
+            if let Some(mut left) = self.left.take() {
+                if self.downlink.poll_expired(cx) {
                     // The place of the stream is behind this batch, the client's is where it was cut.
-                    let last = sent.checked_sub(1).and_then(|sent| batch.iter().nth(sent));
+                    let last = left.sent.checked_sub(1).and_then(|sent| left.batch.iter().nth(sent));
                     self.downlink.stopped_at(last.map(Entry::cursor));
                     let end = self.downlink.end(EndReason::Expired, None);
-                    self.ready = self.encode(end);
+                    self.take(end);
+                    continue;
                 }
-                Ready::Batch(batch, sent) => {
-                    if let Some(piece) = self.events(batch, sent) {
-                        return Poll::Ready(Some(piece));
+                let piece = self.events(&left.batch, &mut left.sent);
+                if left.sent < left.batch.len() {
+                    self.left = Some(left);
+                }
+                return Poll::Ready(piece);
+            }
+            match ready!(self.downlink.poll_message(cx)) {
+                Message::Events(batch) => {
+                    let mut sent = 0;
+                    let piece = self.events(&batch, &mut sent);
+                    if sent < batch.len() {
+                        self.left = Some(Box::new(Left { batch, sent }));
                     }
+                    return Poll::Ready(piece);
                 }
-                Ready::Rest(piece, batch, sent) => {
-                    self.ready = Ready::Batch(batch, sent);
-                    return Poll::Ready(Some(piece));
-                }
-                Ready::Last(piece) => {
-                    self.ready = Ready::Done;
-                    return Poll::Ready(Some(piece));
-                }
-                Ready::Done => {
-                    self.ready = Ready::Done;
-                    return Poll::Ready(None);
-                }
-                Ready::Nothing => match ready!(self.downlink.poll_message(cx)) {
-                    Message::Events(batch) => {
-                        if let Some(piece) = self.events(batch, 0) {
-                            return Poll::Ready(Some(piece));
-                        }
-                    }
-                    message => self.ready = self.encode(message),
-                },
+                message => self.take(message),
             }
         }
     }
 
-    fn encode(&self, message: Message) -> Ready {
-        let cursors = self.downlink.permit().cursors();
-        match message {
-            Message::Control(control) => Ready::Piece(codec::control(&control, self.config.data, cursors)),
-            Message::Events(batch) => Ready::Batch(batch, 0),
-            Message::Beat(place) => Ready::Piece(match (self.config.pings, place) {
-                (Pings::Events, Some(place)) => {
-                    codec::control(&Control::Ping(place), self.config.data, cursors)
-                }
+    fn take(&mut self, message: Message) {
+        let (data, cursors) = (self.data, self.downlink.permit().cursors());
+        self.ready = match message {
+            Message::Control(control) => Ready::Piece(codec::control(&control, data, cursors)),
+            Message::Events(batch) => {
+                self.left = Some(Box::new(Left { batch, sent: 0 }));
+                Ready::Nothing
+            }
+            Message::Beat(place) => Ready::Piece(match (self.pings, place) {
+                (Pings::Events, Some(place)) => codec::control(&Control::Ping(place), data, cursors),
                 (_, place) => codec::beat(place, cursors),
             }),
-            Message::End(end) => {
-                Ready::Last(codec::end(&end.control(), end.retry, self.config.data, cursors))
-            }
-        }
+            Message::End(end) => Ready::Last(codec::end(&end.control(), end.retry, data, cursors)),
+        };
     }
 
     /// What is shared of an event; none where its payload cannot be said.
     fn shared(&self, entry: &Entry) -> Option<Bytes> {
-        match self.config.data {
+        match self.data {
             Data::Payload if matches!(entry.event().payload(), Payload::Binary(_)) => None,
             Data::Payload | Data::PayloadOrBase64 => Some(entry.encoded(codec::PAYLOAD, codec::payload)),
             Data::Envelope => Some(entry.encoded(codec::ENVELOPE, codec::in_envelope)),
         }
     }
 
-    /// The next events of a batch; none when all have gone out.
-    fn events(&mut self, batch: Batch, sent: usize) -> Option<Bytes> {
-        let entry = batch.iter().nth(sent)?;
-        let Some(piece) = self.shared(entry) else { return self.unsayable() };
+    /// The next events of a batch, of which so many have gone out.
+    fn events(&mut self, batch: &Batch, sent: &mut usize) -> Option<Bytes> {
+        let (entry, rest) = batch.iter().as_slice().get(*sent..)?.split_first()?;
+        let Some(piece) = self.shared(entry) else {
+            *sent = batch.len();
+            return self.unsayable();
+        };
+        *sent += 1;
         let permit = self.downlink.permit();
         if !permit.cursors().is_plain() {
-            let (id, rest) = codec::signed(entry, &piece, self.config.data, permit.cursors());
-            self.ready = Ready::Rest(rest, batch, sent + 1);
+            let (id, shared) = codec::signed(entry, &piece, self.data, permit.cursors());
+            self.ready = Ready::Piece(shared);
             return Some(id);
         }
         // Under a session that may end each is looked at before it is said.
-        let (piece, sent) = match batch.iter().as_slice().get(sent + 1..) {
-            Some(rest @ [_, ..]) if !permit.is_limited() => {
-                let (piece, more) = self.together(piece, rest);
-                (piece, sent + 1 + more)
-            }
-            _ => (piece, sent + 1),
-        };
-        // A batch of one, which is what a live reader gets, is let go of here.
-        if sent < batch.len() {
-            self.ready = Ready::Batch(batch, sent);
+        if rest.is_empty() || permit.is_limited() {
+            return Some(piece);
         }
+        let (piece, more) = self.together(piece, rest);
+        *sent += more;
         Some(piece)
     }
 
@@ -264,7 +270,7 @@ impl<F: Feed> SseBody<F> {
         };
         self.ready = Ready::Done;
         let cursors = self.downlink.permit().cursors();
-        Some(codec::end(&end.control(), end.retry, self.config.data, cursors))
+        Some(codec::end(&end.control(), end.retry, self.data, cursors))
     }
 }
 
@@ -295,5 +301,20 @@ impl<F: Feed> http_body::Body for SseBody<F> {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use realtime_core::{LogView, Source};
+
+    use super::*;
+
+    /// There are thousands of them, and each event goes through every one: what is rare is in a box, or somewhere else.
+    #[test]
+    fn what_an_event_goes_through_is_small() {
+        type ViewFeed = <LogView as Source>::Feed;
+        let sizes = [size_of::<SseBody<ViewFeed>>(), size_of::<ViewFeed>(), size_of::<Message>()];
+        assert!(sizes.iter().zip([336, 176, 80]).all(|(size, bytes_max)| *size <= bytes_max), "{sizes:?}");
     }
 }

@@ -156,5 +156,5 @@ fn open<F: Feed, U: Uplink>(
 ) -> Session<F, U> {
     let (downlink, rest) = visit.unboxed().downlink(config.heartbeat);
     let messages = Messages::new(rest.uplink, rest.extensions, mode);
-    Session::new(io, sent, downlink, messages, mode, window, config)
+    Session::new(io, sent, downlink, messages, mode, window, config).of(rest.view)
 }

@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use realtime_core::envelope::{Control, EndReason};
-use realtime_core::{Feed, Payload};
+use realtime_core::{Feed, LogView, Payload};
 
 use super::codec::{self, code};
 use super::config::WebSocketConfig;
@@ -56,7 +56,9 @@ pub(super) struct Session<F, U> {
     deadline: Deadline,
     /// The reader's session has ended, and everything that follows from it has been done.
     is_expired: bool,
-    /// Its part in what is written to many, once it has come to rest where others read the same.
+    /// What is read, where it is a part of a log and others might read it for this session;
+    view: Option<LogView>,
+    /// and its part in what is written to many, once it has come to rest where they do.
     ride: Option<Ride>,
 }
 
@@ -160,8 +162,15 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             controls: Allowance::new(config.controls_burst, config.controls_per_second),
             deadline: Deadline::after(config.ping),
             is_expired: false,
+            view: None,
             ride: None,
         }
+    }
+
+    /// What is read is this part of a log.
+    pub(super) fn of(mut self, view: Option<LogView>) -> Self {
+        self.view = view;
+        self
     }
 
     fn turn(&mut self, cx: &mut Context<'_>) -> io::Result<Turn> {
@@ -382,13 +391,13 @@ impl<F: Feed, U: Uplink> Session<F, U> {
                     }
                     self.outbox.leads_to(self.downlink.place());
                 }
-                Message::Control(Control::Gap(gap)) if self.mode == Mode::Bare => {
-                    self.close(code::GAP, Some(gap.to));
-                }
-                Message::Control(control) => {
-                    self.say(&control);
-                    self.outbox.leads_to(self.downlink.place());
-                }
+                Message::Control(control) => match *control {
+                    Control::Gap(gap) if self.mode == Mode::Bare => self.close(code::GAP, Some(gap.to)),
+                    control => {
+                        self.say(&control);
+                        self.outbox.leads_to(self.downlink.place());
+                    }
+                },
                 Message::Beat(Some(place)) if self.mode == Mode::V1 => {
                     self.say(&Control::Ping(place));
                     self.outbox.leads_to(Some(place));

@@ -23,6 +23,10 @@
 //! taken from both ends of each shard, those that waited longest and those that parked last, so that readers that fell silent
 //! together do not fill them.
 //!
+//! Hosts poll a feed again after its event, where there is nothing more, some of them twice. Those polls wake nobody (see
+//! `RESTS_MAX` in `reader`), or the wave would widen with each reader that it reaches; nor do they park again what
+//! waits already: see [`Parked`].
+//!
 //! Seats are spread over shards, so that threads that hand a wave on seldom meet at a lock. Who comes looks after its own
 //! shard, and after the others when nobody is due in there.
 //!
@@ -34,7 +38,7 @@ mod room;
 use std::task::Waker;
 
 use self::room::Room;
-use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering};
+use crate::sync::{AtomicBool, AtomicU64, AtomicUsize, Mutex, Ordering};
 use crate::topic::{Topic, TopicSet};
 
 /// Readers that a publish wakes itself: some 20 us of its thread's time, and enough that one who comes is among them. A
@@ -63,6 +67,24 @@ pub(crate) struct Seats {
     shards: [Shard; SHARDS],
 }
 
+/// What a reader remembers of its waiting, so that the next poll need not do it over.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    by: Known,
+    /// As often had its shard been called.
+    calls: u64,
+}
+
+/// A waker by its two addresses. While its seat keeps it, no other has them.
+#[derive(Debug, PartialEq, Eq)]
+struct Known(usize, usize);
+
+impl Known {
+    fn of(waker: &Waker) -> Self {
+        Self(waker.data().addr(), std::ptr::from_ref(waker.vtable()).addr())
+    }
+}
+
 /// A shard stands in cache lines of its own.
 #[repr(align(128))]
 struct Shard {
@@ -71,6 +93,8 @@ struct Shard {
     is_due: AtomicBool,
     /// Seats that are taken: looked at without the lock.
     readers: AtomicUsize,
+    /// How often somebody may have been called out of where it waited: looked at without the lock.
+    calls: AtomicU64,
 }
 
 impl Seats {
@@ -101,22 +125,30 @@ impl Seats {
     }
 
     /// Parks a reader in its seat unless there is news, which is looked for under the lock: a publish moves the head
-    /// before it comes here, so that it finds the reader, or the reader finds what it published. Whether it is parked:
-    /// then its waker was taken, and left is the one whose place it took, to be dropped outside of any lock.
+    /// before it comes here, so that it finds the reader, or the reader finds what it published. If it is parked, its waker
+    /// was taken, and left is the one whose place it took, to be dropped outside of any lock.
     pub(crate) fn park(
         &self,
         seat: usize,
         waker: &mut Option<Waker>,
         is_news: impl FnOnce() -> bool,
-    ) -> bool {
+    ) -> Option<Parked> {
         let shard = &self.shards[seat % SHARDS];
+        let by = waker.as_ref().map(Known::of)?;
         let mut room = shard.room.lock();
         if is_news() {
-            return false;
+            return None;
         }
         room.park(seat / SHARDS, waker);
         shard.tell(&room);
-        true
+        Some(Parked { by, calls: shard.calls.load(Ordering::Relaxed) })
+    }
+
+    /// Whether a reader stands where it was parked, with this waker, and nobody was called since: then it waits, and is woken
+    /// by the next call. A look at one number, and no lock: who was woken for a call has seen that there was one.
+    pub(crate) fn is_parked(&self, seat: usize, parked: &Parked, waker: &Waker) -> bool {
+        parked.by == Known::of(waker)
+            && parked.calls == self.shards[seat % SHARDS].calls.load(Ordering::Acquire)
     }
 
     /// Wakes everybody who waits for one of these topics.
@@ -134,7 +166,10 @@ impl Seats {
         let is_taken = self.shards.each_ref().map(|shard| shard.readers.load(Ordering::Relaxed) > 0);
         let share = FIRST / is_taken.iter().filter(|is_taken| **is_taken).count().max(1);
         for (shard, _) in self.shards.iter().zip(is_taken).filter(|(_, is_taken)| *is_taken) {
-            count += shard.take(&mut woken[count..count + share], &call);
+            count += shard.take(&mut woken[count..count + share], |room| {
+                shard.calls.fetch_add(1, Ordering::Release);
+                call(room);
+            });
         }
         // And what is left of the places to whoever needs it: the readers of a topic may all be of one shard.
         for shard in self.shards.iter().filter(|shard| shard.is_due.load(Ordering::Acquire)) {
@@ -184,7 +219,12 @@ impl Seats {
 
 impl Shard {
     fn new() -> Self {
-        Self { room: Mutex::new(Room::new()), is_due: AtomicBool::new(false), readers: AtomicUsize::new(0) }
+        Self {
+            room: Mutex::new(Room::new()),
+            is_due: AtomicBool::new(false),
+            readers: AtomicUsize::new(0),
+            calls: AtomicU64::new(0),
+        }
     }
 
     /// Acts, and takes as many of those who are due as there is room for; how many.

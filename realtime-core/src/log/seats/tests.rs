@@ -1,11 +1,19 @@
 //! Who is woken, in which order and how many at a time.
 
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Wake;
+use std::task::{Context, Poll, Wake};
 
+use futures_core::Stream as _;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cursor::Start;
+use crate::event::Event;
+use crate::feed::Delivery;
+use crate::log::{Log, LogFeed};
+use crate::source::Source as _;
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -40,7 +48,7 @@ impl Reader {
     }
 
     fn park(&self, seats: &Seats) {
-        assert!(seats.park(self.seat, &mut Some(self.bell.clone().into()), || false));
+        assert!(seats.park(self.seat, &mut Some(self.bell.clone().into()), || false).is_some());
     }
 
     fn leave(&self, seats: &Seats) {
@@ -274,7 +282,7 @@ fn a_wave_keeps_its_width() {
     let seats = Seats::new();
     let readers = readers_of_all(&seats, 50 * FIRST);
     seats.call(&[None]);
-    let (mut queue, mut is_queued) = (std::collections::VecDeque::new(), vec![false; readers.len()]);
+    let (mut queue, mut is_queued) = (VecDeque::new(), vec![false; readers.len()]);
     loop {
         for number in woken(&readers) {
             if !std::mem::replace(&mut is_queued[number], true) {
@@ -286,6 +294,90 @@ fn a_wave_keeps_its_width() {
         seats.pass_on(readers[number].seat);
     }
     assert!(readers.iter().all(|reader| reader.woken() == 1));
+}
+
+/// A feed, and who is woken for it.
+struct Follower(LogFeed, Arc<Bell>);
+
+impl Follower {
+    /// Live, and waiting.
+    fn of(log: &Log) -> Self {
+        let mut follower = Self(log.subscribe(Start::Live), Arc::default());
+        while follower.poll().is_ready() {}
+        follower
+    }
+
+    /// Whether there is an event; `Pending` where it waits.
+    fn poll(&mut self) -> Poll<bool> {
+        let waker = self.1.clone().into();
+        let item = Pin::new(&mut self.0).poll_next(&mut Context::from_waker(&waker));
+        item.map(|item| matches!(item, Some(Ok(Delivery::Events(_)))))
+    }
+
+    fn is_woken(&self) -> bool {
+        self.1.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+fn event() -> Event {
+    Event::text("e", "x").unwrap()
+}
+
+/// As hosts do that look at a body again when they have written what it gave.
+#[test]
+fn a_wave_keeps_its_width_where_each_looks_again_before_it_waits() {
+    let log = Log::new();
+    let mut followers: Vec<_> = (0..20 * FIRST).map(|_| Follower::of(&log)).collect();
+    log.publish(event()).unwrap();
+    let (mut queue, mut is_queued) = (VecDeque::new(), vec![false; followers.len()]);
+    loop {
+        for (number, follower) in followers.iter().enumerate() {
+            if follower.is_woken() && !std::mem::replace(&mut is_queued[number], true) {
+                queue.push_back(number);
+            }
+        }
+        assert!(queue.len() <= FIRST);
+        let Some(number) = queue.pop_front() else { break };
+        let polls = [(); 3].map(|()| followers[number].poll());
+        assert_eq!(polls, [Poll::Ready(true), Poll::Pending, Poll::Pending]);
+    }
+    assert!(followers.iter().all(|follower| follower.1.0.load(Ordering::Relaxed) == 1));
+}
+
+/// Behind its event it rests twice for itself; whatever polls it after that, a heartbeat say, finds those that are due.
+#[test]
+fn who_is_polled_while_it_waits_carries_on_a_wave_that_stands() {
+    let log = Log::new();
+    let mut followers: Vec<_> = (0..4 * FIRST).map(|_| Follower::of(&log)).collect();
+    log.publish(event()).unwrap();
+    let mut woken_after = |polls: usize| {
+        (0..polls).for_each(|_| _ = followers[0].poll());
+        followers.iter().filter(|follower| follower.is_woken()).count() - FIRST
+    };
+    assert_eq!(
+        [woken_after(1), woken_after(2), woken_after(1), woken_after(1)],
+        [1, 1, 1 + FEW, 1 + 2 * FEW]
+    );
+}
+
+#[test]
+fn who_waits_need_not_park_again_until_somebody_is_called() {
+    let seats = Seats::new();
+    let reader = Reader::new(&seats, TopicSet::one(topic("a")));
+    let (waker, other) = (Waker::from(reader.bell.clone()), Waker::from(Arc::<Bell>::default()));
+    let calls: [fn(&Seats); 3] = [
+        |seats| seats.call(&[Some(topic("a"))]),
+        // It need not have been among them: that, only the lock tells.
+        |seats| seats.call(&[Some(topic("elsewhere"))]),
+        Seats::call_all,
+    ];
+    for call in calls {
+        let parked = seats.park(reader.seat, &mut Some(waker.clone()), || false).unwrap();
+        assert!(seats.is_parked(reader.seat, &parked, &waker));
+        assert!(!seats.is_parked(reader.seat, &parked, &other), "another task is to be woken from now on");
+        call(&seats);
+        assert!(!seats.is_parked(reader.seat, &parked, &waker));
+    }
 }
 
 #[test]
@@ -320,7 +412,7 @@ fn a_reader_that_comes_in_another_task_is_woken_there_alone() {
     let (waits, due) = (&readers[0], &readers[FIRST / 2]);
     let other = Arc::new(Bell::default());
     let park = |reader: &Reader| {
-        assert!(seats.park(reader.seat, &mut Some(other.clone().into()), || false));
+        assert!(seats.park(reader.seat, &mut Some(other.clone().into()), || false).is_some());
     };
     park(waits);
     seats.call(&[None]);

@@ -86,7 +86,7 @@ impl<F: Feed, U: Uplink> Session<F, U> {
             if !permit.cursors().is_plain() && self.mode == Mode::V1 {
                 return false;
             }
-            let Some(view) = self.downlink.take_view() else { return false };
+            let Some(view) = self.view.take() else { return false };
             let (format, encode) = frames::of(self.mode, self.window);
             let wire = Wire { format, encode, beat: frames::beat_of(self.mode) };
             self.ride = Some(self.downlink.permit().join(view, wire, self.config.heartbeat));

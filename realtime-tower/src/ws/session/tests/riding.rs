@@ -99,8 +99,8 @@ impl World {
         let downlink =
             Downlink::new(Box::pin(view.subscribe(Start::Live)), None, permit, false, config.heartbeat);
         let messages = Messages::new(uplink, None, mode);
-        let mut session =
-            Session::new(io, Bytes::new(), downlink.of(view.as_log()), messages, mode, window, config);
+        let session = Session::new(io, Bytes::new(), downlink, messages, mode, window, config);
+        let mut session = session.of(view.as_log());
         let session = tokio::spawn(async move { poll_fn(|cx| session.poll_over(cx)).await });
         let mut client = Client { socket: socket.unwrap(), read: Vec::new(), session };
         if mode == Mode::V1 {
