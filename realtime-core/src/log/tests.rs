@@ -435,36 +435,6 @@ fn a_live_reader_waits_for_no_lock_of_the_logs() {
     assert_eq!(said.as_deref(), Ok(&["1".to_owned()][..]));
 }
 
-/// One that was woken wakes one, with what it reads; to wait again after that is nobody's wake-up.
-#[test]
-fn a_reader_passes_a_wave_on_once_each_time_it_comes() {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Wake, Waker};
-    #[derive(Default)]
-    struct Bell(AtomicUsize);
-    impl Wake for Bell {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-    let (log, bell) = (log(Keep::history()), Arc::<Bell>::default());
-    let waker = Waker::from(bell.clone());
-    let mut cx = Context::from_waker(&waker);
-    let mut poll = |feed: &mut LogFeed| feed.poll_next_unpin(&mut cx).is_ready();
-    let mut feeds: Vec<_> = (0..200).map(|_| log.subscribe(Start::Live)).collect();
-    feeds.iter_mut().for_each(|feed| while poll(feed) {});
-    log.publish(on("a")).unwrap();
-    let woken = || bell.0.load(Ordering::Relaxed);
-    let first = woken();
-    // The one that parked first is among the first.
-    let mut more = Vec::new();
-    for _ in 0..3 {
-        let is_ready = poll(&mut feeds[0]);
-        more.push((is_ready, woken() - first));
-    }
-    assert_eq!(more, [(true, 1), (false, 1), (false, 5)], "and who comes besides wakes a few");
-}
-
 /// D-04: what is not of the set may lie behind a batch that was full, and is not what the reader knows of.
 #[test]
 fn a_gap_begins_at_the_last_event_of_the_batch_before_it() {
