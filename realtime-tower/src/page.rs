@@ -91,7 +91,10 @@ pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Bo
     reject::kept_away(Away::Source, hint.unwrap_or(permit.config().retry))
 }
 
-/// What the answers of one kind of poll begin with: each of their headers has its place there, and what differs is put into it.
+/// Headers of a page at most, one of the host's among them.
+const HEADERS_MAX: usize = 12;
+
+/// What the answers of one kind of poll begin with: each of their headers has its place there, those first that differ.
 pub(crate) struct Heads {
     /// The status of a page without news.
     empty: StatusCode,
@@ -104,13 +107,13 @@ pub(crate) struct Heads {
 impl Heads {
     /// With a header more that each of them has, if there is one.
     pub(crate) fn new(empty: StatusCode, cache_control: &'static str, more: Option<HeaderName>) -> Self {
-        let mut bare = HeaderMap::with_capacity(16);
-        bare.extend(headers::COMMON.clone());
-        bare.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+        let mut bare = HeaderMap::with_capacity(HEADERS_MAX);
         let unsaid = HeaderValue::from_static("");
         for name in [ETAG, headers::NEXT_OFFSET].into_iter().chain(more) {
             bare.insert(name, unsaid.clone());
         }
+        bare.extend(headers::COMMON.clone());
+        bare.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
         bare.insert(headers::UP_TO_DATE, headers::TRUE);
         let of = |media: Media| {
             let mut head = bare.clone();
@@ -333,8 +336,8 @@ impl Page {
             (StatusCode::OK, Media::NdJson) => heads.lines.clone(),
             _ => heads.bare.clone(),
         };
-        put(&mut head, ETAG, etag);
-        put(&mut head, headers::NEXT_OFFSET, HeaderValue::from_bytes(next.as_bytes()).ok());
+        let next_value = HeaderValue::from_bytes(next.as_bytes()).ok();
+        put(&mut head, [(ETAG, etag), (headers::NEXT_OFFSET, next_value)]);
         if !self.up_to_date {
             head.remove(headers::UP_TO_DATE);
         }
@@ -453,11 +456,13 @@ impl Page {
     }
 }
 
-/// Into its place, or nothing there.
-fn put(head: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => drop(head.insert(name, value)),
-        None => drop(head.remove(name)),
+/// Values into their places, found in one walk; where there is none, its place goes.
+fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<HeaderValue>); N]) {
+    for (name, value) in values {
+        match (value, head.iter_mut().find(|(place, _)| **place == name)) {
+            (Some(value), Some((_, place))) => *place = value,
+            _ => drop(head.remove(name)),
+        }
     }
 }
 
