@@ -4,13 +4,14 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::response::Response;
 use realtime_core::Source;
 use realtime_tower::{
-    Admitted, CursorScope, Endpoint, Inbound, IntoReply, NoUplink, Principal, Transports, Uplink, UplinkFn,
-    uplink_fn,
+    Admitted, Answering, CursorScope, Endpoint, Inbound, IntoReply, NoUplink, Principal, Transports, Uplink,
+    UplinkFn, uplink_fn,
 };
 
 /// An answer in the making: await it.
@@ -113,7 +114,17 @@ impl<T, S, U> fmt::Debug for Serve<T, S, U> {
 }
 
 /// What awaiting a [`Serve`] polls.
-pub type ServeFuture = Pin<Box<dyn Future<Output = Response> + Send>>;
+#[derive(Debug)]
+pub struct ServeFuture(Answering);
+
+impl Future for ServeFuture {
+    type Output = Response;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        let Ok(response) = ready!(Pin::new(&mut self.0).poll(cx));
+        Poll::Ready(response.map(Body::new))
+    }
+}
 
 impl<T: Transports, S: Source, U: Uplink> IntoFuture for Serve<T, S, U> {
     type Output = Response;
@@ -121,6 +132,6 @@ impl<T: Transports, S: Source, U: Uplink> IntoFuture for Serve<T, S, U> {
 
     fn into_future(self) -> ServeFuture {
         let Self { endpoint, admitted, body, source, uplink } = self;
-        Box::pin(async move { endpoint.answer(admitted, body, source, uplink).await.map(Body::new) })
+        ServeFuture(endpoint.answer(admitted, body, source, uplink))
     }
 }

@@ -48,6 +48,32 @@ impl Cursor {
         self.position
     }
 
+    /// Writes the text form into `out`, and returns what was written: for those who put it among other bytes, without an
+    /// allocation.
+    ///
+    /// ```
+    /// use realtime_core::Cursor;
+    ///
+    /// let mut out = [0; Cursor::TEXT_BYTES_MAX];
+    /// assert_eq!(Cursor::new(0xfeed, 7).encode(&mut out), b"000000000000feed.0000000000000007");
+    /// ```
+    pub fn encode(self, out: &mut [u8; Self::TEXT_BYTES_MAX]) -> &[u8] {
+        hex(&mut out[..16], self.epoch);
+        if let Ok(position) = u64::try_from(self.position) {
+            out[16] = b'.';
+            hex(&mut out[17..NARROW], position);
+            &out[..NARROW]
+        } else {
+            out[16] = b'~';
+            hex(&mut out[17..33], (self.position >> 64) as u64);
+            hex(&mut out[33..], self.position as u64);
+            out
+        }
+    }
+
+    /// Bytes of the longest text form.
+    pub const TEXT_BYTES_MAX: usize = WIDE;
+
     /// The same history at another position.
     #[must_use]
     pub const fn at(self, position: u128) -> Self {
@@ -58,19 +84,7 @@ impl Cursor {
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = [0; WIDE];
-        let text = if let Ok(position) = u64::try_from(self.position) {
-            hex(&mut text[..16], self.epoch);
-            text[16] = b'.';
-            hex(&mut text[17..NARROW], position);
-            &text[..NARROW]
-        } else {
-            hex(&mut text[..16], self.epoch);
-            text[16] = b'~';
-            hex(&mut text[17..33], (self.position >> 64) as u64);
-            hex(&mut text[33..], self.position as u64);
-            &text[..]
-        };
-        f.write_str(std::str::from_utf8(text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(self.encode(&mut text)).unwrap_or_default())
     }
 }
 
@@ -89,16 +103,17 @@ impl FromStr for Cursor {
     /// Anything but the one text form of a cursor, reserved words too. The error does not repeat the input.
     fn from_str(text: &str) -> Result<Self, CursorError> {
         let bytes = text.as_bytes();
-        let digits = match (bytes.len(), bytes.get(16)) {
-            (NARROW, Some(b'.')) | (WIDE, Some(b'~')) => &bytes[17..],
+        let digits = |from: usize| unhex(&bytes[from..from + 16]).ok_or(CursorErrorKind::Form);
+        let position = match (bytes.len(), bytes.get(16)) {
+            (NARROW, Some(b'.')) => digits(17)?.into(),
+            (WIDE, Some(b'~')) => match digits(17)? {
+                // It has a shorter form.
+                0 => return Err(CursorErrorKind::Form.into()),
+                high => u128::from(high) << 64 | u128::from(digits(33)?),
+            },
             _ => return Err(CursorErrorKind::Form.into()),
         };
-        let epoch = unhex(&bytes[..16]).ok_or(CursorErrorKind::Form)? as u64;
-        let position = unhex(digits).ok_or(CursorErrorKind::Form)?;
-        if digits.len() > 16 && u64::try_from(position).is_ok() {
-            return Err(CursorErrorKind::Form.into());
-        }
-        Ok(Self { epoch, position })
+        Ok(Self { epoch: digits(0)?, position })
     }
 }
 
@@ -192,16 +207,24 @@ fn digits(value: u32) -> [u8; 8] {
     (halves + u64::from(b'0') * ONES + letters * u64::from(b'a' - b'0' - 10)).to_be_bytes()
 }
 
-fn unhex(digits: &[u8]) -> Option<u128> {
-    digits.iter().try_fold(0, |value, digit| {
-        let digit = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(value << 4 | u128::from(digit))
-    })
+/// Sixteen digits at most, looked up, and judged once: every request has a cursor.
+fn unhex(digits: &[u8]) -> Option<u64> {
+    let (value, seen) = digits.iter().fold((0, 0), |(value, seen), digit| {
+        let half = DIGITS[usize::from(*digit)];
+        (value << 4 | u64::from(half), seen | half)
+    });
+    (seen < 16).then_some(value)
 }
+
+/// What each byte stands for as a digit; 255 for one that is none.
+const DIGITS: [u8; 256] = {
+    let (mut of, mut half) = ([u8::MAX; 256], 0);
+    while half < 16 {
+        of[b"0123456789abcdef"[half as usize] as usize] = half;
+        half += 1;
+    }
+    of
+};
 
 #[cfg(test)]
 mod tests {

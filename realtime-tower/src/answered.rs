@@ -6,6 +6,7 @@ use http::{HeaderValue, Response, StatusCode};
 use realtime_core::Payload;
 
 use crate::body::Body;
+use crate::headers;
 use crate::uplink::{Reply, UplinkError};
 
 /// An answer that can be given again, byte for byte.
@@ -53,7 +54,7 @@ impl Answered {
     }
 
     pub(crate) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(self.body.into());
+        let mut response = headers::answer(self.body.into());
         *response.status_mut() = self.status;
         if let Some(media) = self.media {
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media));

@@ -15,7 +15,6 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 
 use crate::body::Body;
-use crate::endpoint::finished;
 use crate::transport::Waiting;
 
 /// An answer in the making: what a mount returns as a service.
@@ -36,11 +35,15 @@ use crate::transport::Waiting;
 /// # })?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct Answering(Stages<'static>);
+pub struct Answering(Stages);
 
 impl Answering {
+    pub(crate) fn refused(response: Box<Response<Body>>) -> Self {
+        Self(Stages::Refused(Some(response)))
+    }
+
     pub(crate) fn new(begins: impl Future<Output = Begun> + Send + 'static) -> Self {
-        Self(Stages::new(begins))
+        Self(Stages::Begins(Box::pin(begins)))
     }
 }
 
@@ -48,7 +51,19 @@ impl Future for Answering {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(cx).map(Ok)
+        loop {
+            match &mut self.0 {
+                Stages::Refused(response) => {
+                    let response = response.take().expect("a future is not polled again once it was ready");
+                    return Poll::Ready(Ok(*response));
+                }
+                Stages::Begins(begins) => match ready!(begins.as_mut().poll(cx)) {
+                    Begun::Answered(response) => return Poll::Ready(Ok(response)),
+                    Begun::Waits(waiting) => self.0 = Stages::Waits(waiting),
+                },
+                Stages::Waits(waiting) => return waiting.as_mut().poll(cx).map(Ok),
+            }
+        }
     }
 }
 
@@ -65,29 +80,9 @@ pub(crate) enum Begun {
 }
 
 /// The stages of an answer, one after the other.
-pub(crate) enum Stages<'a> {
-    Begins(Pin<Box<dyn Future<Output = Begun> + Send + 'a>>),
+enum Stages {
+    /// Refused at the gate. There once.
+    Refused(Option<Box<Response<Body>>>),
+    Begins(Pin<Box<dyn Future<Output = Begun> + Send>>),
     Waits(Waiting),
-}
-
-impl<'a> Stages<'a> {
-    pub(crate) fn new(begins: impl Future<Output = Begun> + Send + 'a) -> Self {
-        Self::Begins(Box::pin(begins))
-    }
-}
-
-impl Future for Stages<'_> {
-    type Output = Response<Body>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
-        loop {
-            match &mut *self {
-                Self::Begins(begins) => match ready!(begins.as_mut().poll(cx)) {
-                    Begun::Answered(response) => return Poll::Ready(response),
-                    Begun::Waits(waiting) => *self = Self::Waits(waiting),
-                },
-                Self::Waits(waiting) => return waiting.as_mut().poll(cx).map(finished),
-            }
-        }
-    }
 }

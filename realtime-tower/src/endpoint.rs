@@ -13,12 +13,11 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{Extensions, Method, Response, StatusCode, Version};
 use http_body::Body as HttpBody;
-use realtime_core::{Delivery, Feed, Opened, Source, SourceError, SourceErrorKind, Start};
+use realtime_core::{Delivery, Feed, Opened, Source, SourceError, SourceErrorKind};
 
-use crate::answering::{Begun, Stages};
+use crate::answering::{Answering, Begun};
 use crate::body::Body;
 use crate::config::Config;
-use crate::headers;
 use crate::mount::{Away, Mount, Permit};
 use crate::negotiate::Ask;
 use crate::observe;
@@ -28,9 +27,9 @@ use crate::receive::{self, Announced};
 use crate::reject;
 use crate::resume::{self, Came, Signing};
 use crate::session::Session;
-use crate::signed::{Claim, CursorScope};
+use crate::signed::{Claim, CursorForm, CursorScope};
 use crate::timer::within;
-use crate::transport::{Answer, Transports, Visit};
+use crate::transport::{Answer, Arrival, Transports, Visit};
 use crate::upgrade::Upgrade;
 use crate::uplink::Uplink;
 use crate::write_deadline::Stalled;
@@ -38,22 +37,26 @@ use crate::write_deadline::Stalled;
 /// A mount without its source: what admits requests and answers them.
 ///
 /// ```
+/// use std::sync::Arc;
 /// use http::{Request, Response};
 /// use realtime_core::Log;
 /// use realtime_tower::{All, Body, Endpoint, NoUplink, builder};
 ///
 /// /// What an integration does with a request of its framework.
-/// async fn answer(endpoint: &Endpoint<All>, request: Request<Body>) -> Response<Body> {
+/// async fn answer(endpoint: Arc<Endpoint<All>>, request: Request<Body>) -> Response<Body> {
 ///     let (mut parts, body) = request.into_parts();
 ///     match endpoint.admit(&mut parts, false) {
-///         Ok(admitted) => endpoint.answer(admitted, body, Log::new(), NoUplink).await,
+///         Ok(admitted) => {
+///             let Ok(response) = endpoint.answer(admitted, body, Log::new(), NoUplink).await;
+///             response
+///         }
 ///         Err(response) => *response,
 ///     }
 /// }
 ///
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build()?.block_on(async {
 /// let (endpoint, _handle) = builder().endpoint();
-/// let response = answer(&endpoint, Request::get("/?offset=rubbish").body(Body::empty())?).await;
+/// let response = answer(Arc::new(endpoint), Request::get("/?offset=rubbish").body(Body::empty())?).await;
 /// assert_eq!(response.status(), 400);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # })?;
@@ -70,10 +73,11 @@ pub struct Endpoint<T> {
 /// [`Endpoint::admit`] makes it, [`Endpoint::answer`] takes it. It has its place among the readers; dropping it gives the place
 /// back.
 pub struct Admitted {
-    pub(crate) kind: Box<Kind>,
+    kind: Kind,
     /// For whoever hears messages; none where nobody does.
     extensions: Option<Arc<Extensions>>,
-    claim: Claim,
+    /// Where the mount signs its cursors.
+    claim: Option<Box<Claim>>,
     session: Option<Session>,
     /// Named after it was let in.
     principal: Option<Principal>,
@@ -84,16 +88,22 @@ impl Admitted {
     /// and for a reader where the mount counts them ([`Config::readers_per_principal_max`]). See [`Principal`]. For integrations
     /// where this is known only after [`Endpoint::admit`].
     pub fn set_principal(&mut self, principal: Principal) {
-        self.claim.subject = Some(principal);
+        if let Some(claim) = &mut self.claim {
+            claim.subject = Some(principal);
+        }
         self.principal = Some(principal);
-        if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
+        if let Kind::Send(announced) = &mut self.kind
+            && let Some(operation) = &mut announced.operation
+        {
             operation.principal = principal;
         }
     }
 
     /// Says what is read, for signed cursors: see [`CursorScope`].
     pub fn set_cursor_scope(&mut self, scope: CursorScope) {
-        self.claim.scope = Some(scope);
+        if let Some(claim) = &mut self.claim {
+            claim.scope = Some(scope);
+        }
     }
 
     /// Ends the answer when the session ends, if none that it has does so before: see [`Session`]. For integrations where it is
@@ -108,7 +118,9 @@ impl Admitted {
     /// Names what its router has taken off the path in front of the mount, or a part of it: under another prefix the
     /// same `Idempotency-Key` is another message. Parts add up.
     pub fn add_prefix(&mut self, prefix: &str) {
-        if let Kind::Send(Announced { operation: Some(operation), .. }) = &mut *self.kind {
+        if let Kind::Send(announced) = &mut self.kind
+            && let Some(operation) = &mut announced.operation
+        {
             operation.below(prefix);
         }
     }
@@ -121,18 +133,24 @@ impl fmt::Debug for Admitted {
     }
 }
 
-/// What is to be done with it.
-pub(crate) enum Kind {
-    Head { transport: usize, ask: Ask },
-    Read { transport: usize, ask: Ask, permit: Permit, upgrade: Option<Upgrade>, start: Start, resumed: bool },
-    Send(Announced),
+/// What is to be done with it. In boxes, for it is handed on from future to future.
+enum Kind {
+    Head { transport: usize, ask: Box<Ask> },
+    Read(Box<Arrival>),
+    Send(Box<Announced>),
 }
 
 /// What is left to be done once there is a source.
 enum Step<'a, F, U> {
-    Done(Response<Body>),
+    Done(Box<Response<Body>>),
     Receive(Pin<Box<dyn Future<Output = Response<Body>> + Send + 'a>>),
-    Read(usize, Box<Visit<F, U>>),
+    Read(Visit<F, U>),
+}
+
+impl<F, U> Step<'_, F, U> {
+    fn done(response: Response<Body>) -> Self {
+        Self::Done(Box::new(response))
+    }
 }
 
 impl<T: Transports> Endpoint<T> {
@@ -165,7 +183,7 @@ impl<T: Transports> Endpoint<T> {
     /// # Errors
     /// The answer: to OPTIONS, and to whatever is refused.
     pub fn admit(&self, parts: &mut Parts, takes_messages: bool) -> Result<Admitted, Box<Response<Body>>> {
-        self.look(parts, takes_messages).map_err(|response| Box::new(finished(response)))
+        self.look(parts, takes_messages).map_err(Box::new)
     }
 
     fn look(&self, parts: &mut Parts, takes_messages: bool) -> Result<Admitted, Response<Body>> {
@@ -183,9 +201,9 @@ impl<T: Transports> Endpoint<T> {
             self.check_origin(parts).map_err(refused_origin)?;
             let announced = receive::check(parts, &self.mount.config)?;
             return Ok(Admitted {
-                kind: Box::new(Kind::Send(announced)),
+                kind: Kind::Send(Box::new(announced)),
                 extensions: Some(Arc::new(parts.extensions.clone())),
-                claim: Claim::default(),
+                claim: None,
                 session: session(parts)?,
                 principal: None,
             });
@@ -208,7 +226,7 @@ impl<T: Transports> Endpoint<T> {
         let signing = if self.mount.config.cursor_keys.is_some() { Signing::On } else { Signing::Off };
         let begin = ask.start.begin(self.mount.config.default_start, signing);
         let begin = begin.map_err(|detail| reject::problem(StatusCode::BAD_REQUEST, detail))?;
-        let claim = Claim::new(begin.claimed, &parts.extensions);
+        let claim = (signing == Signing::On).then(|| Box::new(Claim::new(begin.claimed, &parts.extensions)));
         if self.transports.is_guarded(transport) {
             self.check_origin(parts).map_err(refused_origin)?;
         }
@@ -218,7 +236,7 @@ impl<T: Transports> Endpoint<T> {
         let extensions = takes_messages.then(|| Arc::new(parts.extensions.clone()));
         if *method == Method::HEAD {
             return Ok(Admitted {
-                kind: Box::new(Kind::Head { transport, ask }),
+                kind: Kind::Head { transport, ask: Box::new(ask) },
                 extensions,
                 claim,
                 session,
@@ -229,8 +247,19 @@ impl<T: Transports> Endpoint<T> {
             Ok(mut permit) => {
                 permit.watch(parts.extensions.get::<Stalled>().cloned());
                 let (start, resumed) = (begin.start, begin.resumed);
-                let kind = Kind::Read { transport, ask, permit, upgrade, start, resumed };
-                Ok(Admitted { kind: Box::new(kind), extensions, claim, session, principal: None })
+                let arrival = Arrival {
+                    transport,
+                    ask,
+                    permit,
+                    upgrade,
+                    start,
+                    resumed,
+                    opened: None,
+                    view: None,
+                    extensions: None,
+                };
+                let kind = Kind::Read(Box::new(arrival));
+                Ok(Admitted { kind, extensions, claim, session, principal: None })
             }
             Err(away) => Err(self.transports.away(transport, &ask, away, self.mount.retry())),
         }
@@ -259,21 +288,16 @@ impl<T: Transports> Endpoint<T> {
         }
     }
 
-    /// Answers an admitted request from its source. `body` is read for a message only.
-    pub fn answer<'a, S, U, B>(
-        &'a self,
-        admitted: Admitted,
-        body: B,
-        source: S,
-        uplink: U,
-    ) -> impl Future<Output = Response<Body>> + Send + use<'a, T, S, U, B>
+    /// Answers an admitted request from its source. `body` is read for a message only. The endpoint is the answer's own, so
+    /// that nothing has to be put around it.
+    pub fn answer<S, U, B>(self: Arc<Self>, admitted: Admitted, body: B, source: S, uplink: U) -> Answering
     where
         S: Source,
         U: Uplink,
-        B: HttpBody + Send + 'a,
+        B: HttpBody + Send + 'static,
         B::Data: Send,
     {
-        Stages::new(self.begin(admitted, body, source, uplink))
+        Answering::new(async move { self.begin(admitted, body, source, uplink).await })
     }
 
     /// Answers, or comes to where there is nothing to do but wait.
@@ -291,59 +315,51 @@ impl<T: Transports> Endpoint<T> {
         B::Data: Send,
     {
         let Admitted { kind, extensions, claim, session, principal } = admitted;
-        let form = claim.form(self.mount.config.cursor_keys.as_ref());
+        let keys = self.mount.config.cursor_keys.as_ref();
+        let form = claim.zip(keys).map_or(Some(CursorForm::default()), |(claim, keys)| claim.form(keys));
         // Taken apart before there is a future: what is moved into one stays in it for as long as it is parked.
-        let step = match (*kind, form) {
-            _ if session.as_ref().is_some_and(Session::is_over) => Step::Done(reject::expired()),
-            (_, None) => Step::Done(reject::problem(StatusCode::BAD_REQUEST, resume::NO_CURSOR)),
+        let step = match (kind, form) {
+            _ if session.as_ref().is_some_and(Session::is_over) => Step::done(reject::expired()),
+            (_, None) => Step::done(reject::problem(StatusCode::BAD_REQUEST, resume::NO_CURSOR)),
             (Kind::Head { transport, ask }, _) => {
                 let head = self.transports.head(transport, &ask);
                 let is_empty = head.body().is_end_stream();
-                Step::Done(if is_empty { head.map(|_| Body::unsaid()) } else { head })
+                Step::done(if is_empty { head.map(|_| Body::unsaid()) } else { head })
             }
             // Whether a handler takes messages may be known only now.
-            (Kind::Send(_), _) if !uplink.is_there() => Step::Done(reject::method(&self.methods(false))),
+            (Kind::Send(_), _) if !uplink.is_there() => Step::done(reject::method(&self.methods(false))),
             (Kind::Send(announced), _) => {
                 drop(source);
                 Step::Receive(Box::pin(receive::receive(
                     body,
-                    announced,
+                    *announced,
                     session,
                     extensions,
                     uplink,
                     &self.mount,
                 )))
             }
-            (Kind::Read { transport, ask, mut permit, upgrade, start, resumed }, Some(form)) => {
+            (Kind::Read(mut arrival), Some(form)) => {
+                let Arrival { transport, ask, permit, start, .. } = &mut *arrival;
                 permit.write_cursors(form);
                 if let Some(session) = session {
                     permit.begin(session);
                 }
                 match principal.map_or(Ok(()), |principal| permit.count_principal(principal)) {
-                    Err(away) => Step::Done(self.transports.away(transport, &ask, away, self.mount.retry())),
+                    Err(away) => Step::done(self.transports.away(*transport, ask, away, self.mount.retry())),
                     Ok(()) => {
-                        let (feed, view) = (Box::pin(source.subscribe(start)), source.as_log());
-                        let visit = Visit {
-                            ask,
-                            feed,
-                            view,
-                            opened: None,
-                            resumed,
-                            uplink,
-                            permit,
-                            upgrade,
-                            extensions,
-                        };
-                        Step::Read(transport, Box::new(visit))
+                        let feed = Box::pin(source.subscribe(*start));
+                        (arrival.view, arrival.extensions) = (source.as_log(), extensions);
+                        Step::Read(Visit { arrival, feed, uplink })
                     }
                 }
             }
         };
         async move {
-            Begun::Answered(finished(match step {
-                Step::Done(response) => response,
+            Begun::Answered(match step {
+                Step::Done(response) => *response,
                 Step::Receive(received) => received.await,
-                Step::Read(transport, visit) => match self.read(transport, visit).await {
+                Step::Read(visit) => match self.read(visit).await {
                     Answer::Ready(response, task) => {
                         if let Some(task) = task {
                             drop(tokio::spawn(task));
@@ -352,41 +368,42 @@ impl<T: Transports> Endpoint<T> {
                     }
                     Answer::Waits(waiting) => return Begun::Waits(waiting),
                 },
-            }))
+            })
         }
     }
 
-    async fn read<F: Feed, U: Uplink>(&self, transport: usize, mut visit: Box<Visit<F, U>>) -> Answer {
-        let first =
-            within(self.mount.config.source_wait, poll_fn(|cx| visit.feed.as_mut().poll_next(cx))).await;
-        match first {
-            Some(Some(Ok(Delivery::Open(opened)))) => visit.opened = Some(opened),
-            Some(Some(Err(error))) => {
-                return self.failed(transport, &visit.ask, &visit.permit, &error).into();
-            }
+    async fn read<F: Feed, U: Uplink>(&self, mut visit: Visit<F, U>) -> Answer {
+        let (arrival, feed) = (&mut *visit.arrival, &mut visit.feed);
+        let transport = arrival.transport;
+        match within(self.mount.config.source_wait, poll_fn(|cx| feed.as_mut().poll_next(cx))).await {
+            Some(Some(Ok(Delivery::Open(opened)))) => arrival.opened = Some(opened),
+            Some(Some(Err(error))) => return self.failed(arrival, &error).into(),
             Some(_) => {
                 let error = SourceError::new(SourceErrorKind::Failed, "the feed did not begin with Open");
-                return self.failed(transport, &visit.ask, &visit.permit, &error).into();
+                return self.failed(arrival, &error).into();
             }
             None if self.transports.is_stream(transport) => {}
             None => {
-                observe::failed(&visit.permit, None);
-                return self.transports.away(transport, &visit.ask, Away::Source, self.mount.retry()).into();
+                observe::failed(&arrival.permit, None);
+                return self
+                    .transports
+                    .away(transport, &arrival.ask, Away::Source, self.mount.retry())
+                    .into();
             }
         }
         self.transports.answer(transport, visit).await
     }
 
-    fn failed(&self, transport: usize, ask: &Ask, permit: &Permit, error: &SourceError) -> Response<Body> {
+    fn failed(&self, arrival: &Arrival, error: &SourceError) -> Response<Body> {
         if error.kind() == SourceErrorKind::Invalid {
             return reject::problem(
                 StatusCode::BAD_REQUEST,
                 "nothing can be read under this name: names are 1 to 128 printable bytes",
             );
         }
-        observe::failed(permit, Some(error));
+        observe::failed(&arrival.permit, Some(error));
         let retry = error.retry_after().unwrap_or_else(|| self.mount.retry());
-        self.transports.away(transport, ask, Away::Source, retry)
+        self.transports.away(arrival.transport, &arrival.ask, Away::Source, retry)
     }
 
     fn methods(&self, takes_messages: bool) -> Vec<Method> {
@@ -415,9 +432,4 @@ pub(crate) fn is_at_end(opened: &Opened) -> bool {
 
 fn refused_origin(refused: Refused) -> Response<Body> {
     reject::problem(StatusCode::FORBIDDEN, refused.detail())
-}
-
-pub(crate) fn finished(mut response: Response<Body>) -> Response<Body> {
-    headers::common(response.headers_mut());
-    response
 }

@@ -53,7 +53,7 @@ pub(crate) fn events(positions: std::ops::RangeInclusive<u128>) -> Item {
 /// Cursors with a tag.
 pub(crate) fn signed() -> CursorForm {
     let keys = CursorKeys::new([7; 32]).expect("32 bytes");
-    Claim::default().form(Some(&keys)).expect("no cursor is claimed")
+    Claim::default().form(&keys).expect("no cursor is claimed")
 }
 
 pub(crate) fn permit(config: Config) -> (Arc<Mount>, Permit) {

@@ -1,17 +1,21 @@
 //! The headers that more than one transport sends.
 
+use std::sync::LazyLock;
+
 use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Response};
 
-const NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
-const UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
-const CLOSED: HeaderName = HeaderName::from_static("stream-closed");
+use crate::body::Body;
+
+pub(crate) const NEXT_OFFSET: HeaderName = HeaderName::from_static("stream-next-offset");
+pub(crate) const UP_TO_DATE: HeaderName = HeaderName::from_static("stream-up-to-date");
+pub(crate) const CLOSED: HeaderName = HeaderName::from_static("stream-closed");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// Headers that an answer of ours has, and one of the host's: room for all of them is made at once.
-pub(crate) const COUNT_MAX: usize = 12;
+/// A flag that is set.
+pub(crate) const TRUE: HeaderValue = HeaderValue::from_static("true");
 
 /// What an answer knows of the tail.
 #[derive(Debug, Clone, Copy, Default)]
@@ -25,7 +29,6 @@ pub(crate) fn place(headers: &mut HeaderMap, next: &str, tail: Tail) {
     if let Ok(next) = HeaderValue::from_str(next) {
         headers.insert(NEXT_OFFSET, next);
     }
-    const TRUE: HeaderValue = HeaderValue::from_static("true");
     if tail.up_to_date {
         headers.insert(UP_TO_DATE, TRUE);
     }
@@ -41,13 +44,21 @@ pub(crate) fn stream(headers: &mut HeaderMap, content_type: &'static str) {
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
 }
 
-/// What every answer says.
-pub(crate) fn common(headers: &mut HeaderMap) {
-    headers.append(VARY, HeaderValue::from_static("accept, prefer, last-event-id"));
-    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.append(
-        ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static("stream-next-offset, stream-up-to-date, stream-closed, etag, retry-after"),
-    );
+/// What every answer says. An answer begins with a copy of it: that costs less than to look up where each belongs.
+pub(crate) static COMMON: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let exposed = "stream-next-offset, stream-up-to-date, stream-closed, etag, retry-after";
+    let common = [
+        (VARY, "accept, prefer, last-event-id"),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (ACCESS_CONTROL_EXPOSE_HEADERS, exposed),
+    ];
+    common.into_iter().map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+});
+
+/// An answer as each begins.
+pub(crate) fn answer(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    *response.headers_mut() = COMMON.clone();
+    response
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, IF_NONE_MATCH, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
+use http::{HeaderMap, HeaderName, Method, Version};
 use hyper::ext::Protocol;
 use mediatype::{MediaTypeList, ReadParams};
 
@@ -79,36 +79,31 @@ const TAGS_MAX: usize = 16;
 /// `If-None-Match`, in bytes of its own: a poll that waits must not hold the head of its request.
 #[derive(Debug, Clone, Default)]
 pub struct Tags {
-    /// With a comma between any two.
-    tags: Box<[u8]>,
+    /// As they came, with a comma between any two lines.
+    lines: Box<[u8]>,
 }
 
 impl Tags {
     fn new(headers: &HeaderMap) -> Self {
         let mut lines = headers.get_all(IF_NONE_MATCH).iter();
         let Some(line) = lines.next() else { return Self::default() };
-        let mut tags = Vec::with_capacity(line.len());
-        for (at, tag) in std::iter::once(line).chain(lines).flat_map(split).take(TAGS_MAX).enumerate() {
-            if at > 0 {
-                tags.push(b',');
-            }
-            tags.extend_from_slice(tag);
+        let mut all = line.as_bytes().to_vec();
+        for line in lines.take(TAGS_MAX) {
+            all.push(b',');
+            all.extend_from_slice(line.as_bytes());
         }
-        Self { tags: tags.into() }
+        Self { lines: all.into() }
+    }
+
+    /// Whether this one was sent alone, and as it is written.
+    pub(crate) fn is(&self, tag: &[u8]) -> bool {
+        *self.lines == *tag
     }
 
     /// Each tag, as it was sent.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
-        split_bytes(&self.tags)
+        self.lines.split(|b| *b == b',').map(<[u8]>::trim_ascii).take(TAGS_MAX)
     }
-}
-
-fn split(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    split_bytes(line.as_bytes())
-}
-
-fn split_bytes(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(|b| *b == b',').map(<[u8]>::trim_ascii)
 }
 
 /// What of the query concerns us.
@@ -140,6 +135,11 @@ impl Query {
 /// `Prefer: wait=N`: of two the first counts, what is no number is ignored (RFC 7240, section 2).
 fn wait(headers: &HeaderMap) -> Option<Duration> {
     const PREFER: HeaderName = HeaderName::from_static("prefer");
+    // As most write it.
+    let usual = headers.get(PREFER)?.as_bytes().strip_prefix(b"wait=");
+    if let Some(wait) = usual.and_then(seconds) {
+        return Some(wait);
+    }
     let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
     let preferences = lines.flat_map(|line| elements(line, ','));
     let (_, value) = preferences
@@ -147,9 +147,14 @@ fn wait(headers: &HeaderMap) -> Option<Duration> {
         .find(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))?;
     let value = value.trim();
     let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-    let value = quoted.unwrap_or(value);
-    let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
-    digits.then(|| Duration::from_secs(value.parse::<u32>().unwrap_or(u32::MAX).into()))
+    seconds(quoted.unwrap_or(value).as_bytes())
+}
+
+/// What is all digits, and the most where it is too much.
+fn seconds(digits: &[u8]) -> Option<Duration> {
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let add = |seconds: u32, digit: &u8| seconds.saturating_mul(10).saturating_add((digit - b'0').into());
+    is_number.then(|| Duration::from_secs(digits.iter().fold(0, add).into()))
 }
 
 /// What stands between separators, but for those within a quoted string (RFC 9110, section 5.6.4).
@@ -264,7 +269,7 @@ impl Accept {
     pub fn of(&self, ty: &str, subtype: &str) -> Option<Accepted> {
         let ranges = match self.0 {
             Ranges::Absent | Ranges::Usual("*", "*") => return Some(Accepted::Any(1000)),
-            Ranges::Usual(of, kind) => return (of == ty && kind == subtype).then_some(Accepted::Named(1000)),
+            Ranges::Usual(of, kind) => return (kind == subtype && of == ty).then_some(Accepted::Named(1000)),
             Ranges::Listed(ref ranges) => ranges,
         };
         let named = ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == subtype);
@@ -311,6 +316,8 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn accept(line: &str) -> Accept {

@@ -3,20 +3,20 @@
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, CONTENT_TYPE, ETAG};
-use http::{HeaderValue, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use realtime_core::envelope::{self, Control, EndReason};
 use realtime_core::{Batch, Cursor, Delivery, Entry, Feed, Gap, Opened, SourceError};
 
 use crate::body::Body;
-use crate::headers::{self, Tail};
+use crate::headers;
 use crate::mount::{Away, Permit};
 use crate::negotiate::{Accepted, Ask, Tags};
-use crate::signed::CursorForm;
+use crate::signed::{CursorForm, CursorText};
 use crate::stats::add;
 use crate::timer::{Deadline, within};
 use crate::{observe, reject};
@@ -69,9 +69,6 @@ impl Media {
     }
 }
 
-/// Kept by the client alone, and asked about each time.
-pub(crate) const CACHE_CONTROL: &str = "private, no-cache";
-
 // Where a client accepts two transports alike, the higher of these is meant: SSE that is named beats `Prefer: wait`,
 // which beats a plain poll; without it JSON that is named beats SSE, and SSE beats a poll by default.
 pub(crate) const RANK_LEAST: u8 = 0;
@@ -92,6 +89,39 @@ pub(crate) fn failed(error: Option<SourceError>, permit: &Permit) -> Response<Bo
     let hint = error.as_ref().and_then(SourceError::retry_after);
     observe::failed(permit, error.as_ref());
     reject::kept_away(Away::Source, hint.unwrap_or(permit.config().retry))
+}
+
+/// Headers of a page at most, one of the host's among them.
+const HEADERS_MAX: usize = 12;
+
+/// What the answers of one kind of poll begin with: each of their headers has its place there, those first that differ.
+pub(crate) struct Heads {
+    /// The status of a page without news.
+    empty: StatusCode,
+    json: HeaderMap,
+    lines: HeaderMap,
+    /// Of answers without a body.
+    bare: HeaderMap,
+}
+
+impl Heads {
+    /// With a header more that each of them has, if there is one.
+    pub(crate) fn new(empty: StatusCode, cache_control: &'static str, more: Option<HeaderName>) -> Self {
+        let mut bare = HeaderMap::with_capacity(HEADERS_MAX);
+        let unsaid = HeaderValue::from_static("");
+        for name in [ETAG, headers::NEXT_OFFSET].into_iter().chain(more) {
+            bare.insert(name, unsaid.clone());
+        }
+        bare.extend(headers::COMMON.clone());
+        bare.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
+        bare.insert(headers::UP_TO_DATE, headers::TRUE);
+        let of = |media: Media| {
+            let mut head = bare.clone();
+            head.insert(CONTENT_TYPE, media.content_type());
+            head
+        };
+        Self { empty, json: of(Media::Json), lines: of(Media::NdJson), bare }
+    }
 }
 
 /// One page.
@@ -133,12 +163,25 @@ impl Page {
         self.events > 0 || self.gap.is_some() || self.closed
     }
 
-    /// Takes what is there, up to the tail or the page's bounds. A feed says `Live` before it waits for the first
-    /// time; one that has said it is read as far as it goes without waiting.
+    /// Takes what is there, up to the tail or the page's bounds, and the end if it is there: what is to be answered at once.
+    ///
+    /// # Errors
+    /// As [`reach_the_tail`](Self::reach_the_tail).
+    pub(crate) async fn fill<F: Feed>(
+        &mut self,
+        feed: &mut Pin<Box<F>>,
+        limits: PageLimits,
+        patience: Duration,
+    ) -> Result<(), Option<SourceError>> {
+        self.reach_the_tail(feed, limits, patience).await?;
+        self.look_for_the_end(feed, limits)
+    }
+
+    /// Takes what is there, up to the tail or the page's bounds: a feed says `Live` before it waits for the first time.
     ///
     /// # Errors
     /// The source failed before it gave anything, or took longer than `patience` (none).
-    pub(crate) async fn fill<F: Feed>(
+    pub(crate) async fn reach_the_tail<F: Feed>(
         &mut self,
         feed: &mut Pin<Box<F>>,
         limits: PageLimits,
@@ -148,11 +191,11 @@ impl Page {
             let delivery = within(patience, poll_fn(|cx| feed.as_mut().poll_next(cx))).await;
             match delivery {
                 Some(delivery) => self.take(delivery, limits).map_err(Some)?,
-                None if self.has_news() => return Ok(()),
+                None if self.has_news() => break,
                 None => return Err(None),
             }
         }
-        self.look_for_the_end(feed, limits).await
+        Ok(())
     }
 
     /// Waits for what is worth an answer, until the time is over, the mount drains or the session ends.
@@ -180,18 +223,18 @@ impl Page {
             let Some(delivery) = delivery else { return Ok(()) };
             self.take(delivery, limits).map_err(Some)?;
         }
-        self.look_for_the_end(feed, limits).await
+        self.look_for_the_end(feed, limits)
     }
 
     /// Takes what is there without waiting, the end too: it must not look like no news.
-    async fn look_for_the_end<F: Feed>(
+    pub(crate) fn look_for_the_end<F: Feed>(
         &mut self,
         feed: &mut Pin<Box<F>>,
         limits: PageLimits,
     ) -> Result<(), Option<SourceError>> {
         while !self.is_full && !self.closed {
-            let ready = poll_fn(|cx| Poll::Ready(feed.as_mut().poll_next(cx))).await;
-            match ready {
+            // Nobody is woken for it: whoever waits asks again.
+            match feed.as_mut().poll_next(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(delivery) => self.take(delivery, limits).map_err(Some)?,
                 Poll::Pending => break,
             }
@@ -261,13 +304,12 @@ impl Page {
         }
     }
 
-    /// The answer: the page, or 304 where the client has it already. `empty` is the status of a page without news;
-    /// 200 has a body even so.
+    /// The answer: the page, or 304 where the client has it already. A page without news has a body where it is a 200.
     pub(crate) fn answer(
         &self,
         media: Media,
         if_none_match: &Tags,
-        empty: StatusCode,
+        heads: &Heads,
         permit: &Permit,
     ) -> Response<Body> {
         let counters = permit.counters();
@@ -277,28 +319,32 @@ impl Page {
         }
         let cursors = permit.cursors();
         let next = cursors.text(self.next);
-        let etag = self.gap.is_none().then(|| self.etag(media, &next, cursors));
+        let etag = if self.gap.is_none() { self.etag(media, &next, cursors) } else { None };
         let is_known = etag.as_ref().is_some_and(|etag| self.is_known(if_none_match, etag));
         let status = match self.has_news() {
             _ if self.events == 0 && is_known => StatusCode::NOT_MODIFIED,
             true => StatusCode::OK,
-            false => empty,
+            false => heads.empty,
         };
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
-        let head = response.headers_mut();
-        head.reserve(headers::COUNT_MAX);
         if self.events == 0 {
             add(&counters.empties, 1);
         }
-        if status == StatusCode::OK {
-            head.insert(CONTENT_TYPE, media.content_type());
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = status;
+        let mut head = match (status, media) {
+            (StatusCode::OK, Media::Json) => heads.json.clone(),
+            (StatusCode::OK, Media::NdJson) => heads.lines.clone(),
+            _ => heads.bare.clone(),
+        };
+        let next_value = HeaderValue::from_bytes(next.as_bytes()).ok();
+        put(&mut head, [(ETAG, etag), (headers::NEXT_OFFSET, next_value)]);
+        if !self.up_to_date {
+            head.remove(headers::UP_TO_DATE);
         }
-        if let Some(etag) = etag {
-            head.insert(ETAG, etag);
+        if self.closed {
+            head.insert(headers::CLOSED, headers::TRUE);
         }
-        head.insert(header::CACHE_CONTROL, HeaderValue::from_static(self::CACHE_CONTROL));
-        headers::place(head, &next, Tail { up_to_date: self.up_to_date, closed: self.closed });
+        *response.headers_mut() = head;
         if status == StatusCode::OK {
             let body = self.body(media, &next, cursors);
             add(&counters.bytes, body.len() as u64);
@@ -308,12 +354,12 @@ impl Page {
     }
 
     /// Weak: over media type, from, next and closed, so that it changes when a stream closes with nothing new.
-    fn etag(&self, media: Media, next: &str, cursors: &CursorForm) -> HeaderValue {
-        let from = cursors.text(self.from);
+    fn etag(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Option<HeaderValue> {
+        let from = if self.from == self.next { *next } else { cursors.text(self.from) };
         let begin: &[u8] = if media == Media::Json { b"W/\"j-" } else { b"W/\"n-" };
         let end: &[u8] = if self.closed { b"-1\"" } else { b"-0\"" };
         let etag = [begin, from.as_bytes(), b"-", next.as_bytes(), end].concat();
-        HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("W/\"\""))
+        HeaderValue::try_from(etag).ok()
     }
 
     /// Weak comparison with a list, or `*` (RFC 9110, sections 8.8.3.2 and 13.1.2). Who says `*` may never have seen
@@ -323,10 +369,12 @@ impl Page {
             tag.strip_prefix(b"W/").unwrap_or(tag)
         }
         let ours = opaque(etag.as_bytes());
-        if_none_match.iter().any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
+        // Mostly it is the whole header, and ours as we gave it.
+        if_none_match.is(etag.as_bytes())
+            || if_none_match.iter().any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
     }
 
-    fn body(&self, media: Media, next: &str, cursors: &CursorForm) -> Bytes {
+    fn body(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Bytes {
         match media {
             Media::Json => self.json(next, cursors),
             Media::NdJson => self.lines(cursors),
@@ -334,7 +382,7 @@ impl Page {
     }
 
     /// Written into one buffer that fits, for one with room to spare is shared by one more allocation.
-    fn json(&self, next: &str, cursors: &CursorForm) -> Bytes {
+    fn json(&self, next: &CursorText, cursors: &CursorForm) -> Bytes {
         let gap = self.gap.as_ref().map(|gap| envelope::gap_with(gap, |cursor| cursors.text(cursor)));
         let begin: [&[u8]; 4] = match &gap {
             Some(gap) => [b"{\"gap\":", gap.as_bytes(), b",", EVENTS],
@@ -405,6 +453,16 @@ impl Page {
         self.first.iter().chain(&self.rest).flat_map(|batch| {
             batch.iter().map(Entry::cursor).zip(batch.encoded(envelope::FORMAT, envelope::event))
         })
+    }
+}
+
+/// Values into their places, found in one walk; where there is none, its place goes.
+fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<HeaderValue>); N]) {
+    for (name, value) in values {
+        match (value, head.iter_mut().find(|(place, _)| **place == name)) {
+            (Some(value), Some((_, place))) => *place = value,
+            _ => drop(head.remove(name)),
+        }
     }
 }
 

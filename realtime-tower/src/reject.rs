@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 
 use crate::body::Body;
+use crate::headers;
 use crate::mount::Away;
 use crate::timer::jittered;
 
@@ -15,12 +14,10 @@ use crate::timer::jittered;
 pub(crate) fn problem(status: StatusCode, detail: &'static str) -> Response<Body> {
     let title = status.canonical_reason().unwrap_or("Error");
     let body = serde_json::json!({ "title": title, "status": status.as_u16(), "detail": detail });
-    let mut response = Response::new(Body::from(body.to_string()));
+    let mut response = headers::answer(Body::from(body.to_string()));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let media = HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(CONTENT_TYPE, media);
     response
 }
 
@@ -34,7 +31,7 @@ pub(crate) fn method(allowed: &[Method]) -> Response<Body> {
 
 /// 204 to OPTIONS, with the methods that would do.
 pub(crate) fn options(allowed: &[Method]) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+    let mut response = headers::answer(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     response.headers_mut().insert(ALLOW, allow(allowed));
     response

@@ -93,22 +93,19 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = self.inner.clone();
         let (mut parts, body) = request.into_parts();
-        let admitted = inner.endpoint.admit(&mut parts, inner.uplink.is_there());
+        let mut admitted = match inner.endpoint.admit(&mut parts, inner.uplink.is_there()) {
+            Ok(admitted) => admitted,
+            Err(response) => return Answering::refused(response),
+        };
         Answering::new(async move {
-            let mut admitted = match admitted {
-                Ok(admitted) => admitted,
-                Err(response) => return Begun::Answered(*response),
+            let (source, session) = match inner.make.make(parts).await {
+                Ok(made) => made.into_parts(),
+                Err(response) => return Begun::Answered(response),
             };
-            match inner.make.make(parts).await {
-                Ok(made) => {
-                    let (source, session) = made.into_parts();
-                    if let Some(session) = session {
-                        admitted.add_session(session);
-                    }
-                    inner.endpoint.begin(admitted, body, source, inner.uplink.clone()).await
-                }
-                Err(response) => Begun::Answered(response),
+            if let Some(session) = session {
+                admitted.add_session(session);
             }
+            inner.endpoint.begin(admitted, body, source, inner.uplink.clone()).await
         })
     }
 }

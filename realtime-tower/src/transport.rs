@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Extensions, Method, Response};
-use realtime_core::{Feed, LogView, Opened};
+use realtime_core::{Feed, LogView, Opened, Start};
 
 use crate::body::Body;
 use crate::downlink::Downlink;
@@ -84,44 +84,47 @@ pub trait Room: Send + Sync + 'static {
     fn away(&self, ask: &Ask, away: Away, retry: Duration) -> Response<Body>;
 
     /// Answers.
-    fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> impl Future<Output = Answer> + Send;
+    fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> impl Future<Output = Answer> + Send;
 }
 
 /// A request that was let in, with its feed.
 pub struct Visit<F, U> {
-    pub(crate) ask: Ask,
+    pub(crate) arrival: Box<Arrival>,
     pub(crate) feed: Pin<Box<F>>,
-    /// The part of a log that the feed reads, if it is one.
-    pub(crate) view: Option<LogView>,
-    /// What the feed opened with; none where the source is slow and the transport streams.
-    pub(crate) opened: Option<Opened>,
-    /// Whether the client came with a cursor.
-    pub(crate) resumed: bool,
     pub(crate) uplink: U,
-    pub(crate) permit: Permit,
-    pub(crate) upgrade: Option<Upgrade>,
-    pub(crate) extensions: Option<Arc<Extensions>>,
 }
 
-impl<F, U> Visit<F, U> {
-    /// Out of its box, which is gone then: taken apart in place, it would stay for as long as its name does.
-    #[expect(clippy::boxed_local, reason = "the box is what it is about")]
-    pub(crate) fn unboxed(self: Box<Self>) -> Self {
-        *self
-    }
+/// A reader that was let in: in one box from the gate to its answer, for it is large and every future that it is handed to
+/// has it twice.
+pub(crate) struct Arrival {
+    /// The transport that it asks for.
+    pub(crate) transport: usize,
+    pub(crate) ask: Ask,
+    pub(crate) permit: Permit,
+    pub(crate) upgrade: Option<Upgrade>,
+    pub(crate) start: Start,
+    /// Whether the client came with a cursor.
+    pub(crate) resumed: bool,
+    /// What the feed opened with; none where the source is slow and the transport streams.
+    pub(crate) opened: Option<Opened>,
+    /// The part of a log that the feed reads, if it is one.
+    pub(crate) view: Option<LogView>,
+    /// For whoever hears messages.
+    pub(crate) extensions: Option<Arc<Extensions>>,
 }
 
 impl<F: Feed, U> Visit<F, U> {
     /// The messages of a stream, and what is left for whoever writes them.
     pub(crate) fn downlink(self, heartbeat: Duration) -> (Downlink<F>, Rest<U>) {
-        let downlink = Downlink::new(self.feed, self.opened, self.permit, self.resumed, heartbeat);
-        (downlink, Rest { view: self.view, uplink: self.uplink, extensions: self.extensions })
+        let Arrival { opened, permit, resumed, view, extensions, .. } = *self.arrival;
+        let downlink = Downlink::new(self.feed, opened, permit, resumed, heartbeat);
+        (downlink, Rest { view, uplink: self.uplink, extensions })
     }
 }
 
 impl<F, U> std::fmt::Debug for Visit<F, U> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Visit").field("ask", &self.ask).field("opened", &self.opened).finish_non_exhaustive()
+        f.debug_struct("Visit").field("ask", &self.arrival.ask).finish_non_exhaustive()
     }
 }
 
@@ -194,7 +197,7 @@ pub trait Rooms: Send + Sync + 'static {
     fn answer<F: Feed, U: Uplink>(
         &self,
         index: usize,
-        visit: Box<Visit<F, U>>,
+        visit: Visit<F, U>,
     ) -> impl Future<Output = Answer> + Send;
 }
 
@@ -266,7 +269,7 @@ macro_rules! transports {
                 }
             }
 
-            async fn answer<F: Feed, U: Uplink>(&self, index: usize, visit: Box<Visit<F, U>>) -> Answer {
+            async fn answer<F: Feed, U: Uplink>(&self, index: usize, visit: Visit<F, U>) -> Answer {
                 match index {
                     $($i => self.$i.answer(visit).await,)*
                     _ => self.$l.answer(visit).await,

@@ -97,6 +97,9 @@ async fn a_poll_costs_a_dozen_allocations_and_a_wait_two_more() -> Result {
         cost(service.clone(), request(&here)?, || Ok(()))?;
         Ok(())
     };
+    cost(service.clone(), request(&waits)?, news)?;
+    let next = log.tail().to_string();
+    let waits = [("last-event-id", &*next), ("prefer", "wait=30")];
     let (response, of_waited) = cost(service.clone(), request(&waits)?, news)?;
     assert_eq!(
         (response.status().as_u16(), response.headers()["preference-applied"].to_str()?),

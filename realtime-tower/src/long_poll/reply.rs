@@ -1,4 +1,5 @@
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, header};
@@ -8,10 +9,10 @@ use super::LongPollConfig;
 use crate::body::Body;
 use crate::mount::{Away, Permit};
 use crate::negotiate::{Ask, Asked, Tags};
-use crate::page::{self, Media, Page, PageLimits};
-use crate::transport::{Answer, Room, Visit, Waiting};
+use crate::page::{self, Heads, Media, Page, PageLimits};
+use crate::transport::{Answer, Arrival, Room, Visit, Waiting};
 use crate::uplink::Uplink;
-use crate::{observe, reject};
+use crate::{headers, observe, reject};
 
 /// Long-polling, as a part of a mount.
 ///
@@ -26,6 +27,9 @@ use crate::{observe, reject};
 pub struct LongPollTransport(pub LongPollConfig);
 
 const APPLIED: HeaderName = HeaderName::from_static("preference-applied");
+
+static HEADS: LazyLock<Heads> =
+    LazyLock::new(|| Heads::new(StatusCode::NO_CONTENT, "no-store", Some(APPLIED)));
 
 /// A page as far as it goes, and what is to be known for its answer: nothing else of the request is held while it waits.
 struct Look {
@@ -48,9 +52,8 @@ impl Look {
 
     fn answer(&self) -> Response<Body> {
         let Self { page, permit, media, if_none_match, wait } = self;
-        let mut response = page.answer(*media, if_none_match, StatusCode::NO_CONTENT, permit);
+        let mut response = page.answer(*media, if_none_match, &HEADS, permit);
         let head = response.headers_mut();
-        head.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         head.insert(APPLIED, applied(*wait));
         // Sent away in the middle of its wait: else it would be back before the others, and find nobody.
         if !page.has_news() && permit.is_told() && !permit.is_expired() {
@@ -60,33 +63,16 @@ impl Look {
     }
 }
 
-/// What is said of waits below this is there already; the default's are.
-const READY_SECONDS: usize = 100;
-
-const READY: [[u8; "wait=00".len()]; READY_SECONDS] = {
-    let mut ready = [*b"wait=00"; READY_SECONDS];
-    let mut seconds = 0;
-    while seconds < READY_SECONDS {
-        // One digit of one below ten.
-        ready[seconds][5] = b'0' + (if seconds < 10 { seconds } else { seconds / 10 }) as u8;
-        ready[seconds][6] = b'0' + (seconds % 10) as u8;
-        seconds += 1;
-    }
-    ready
-};
-
-/// The preference that was applied.
+/// The preference that was applied. What is said of short waits is there already; the default's are.
 pub(super) fn applied(wait: Duration) -> HeaderValue {
-    static TEXTS: [[u8; "wait=00".len()]; READY_SECONDS] = READY;
-    let seconds = wait.as_secs();
-    let ready = usize::try_from(seconds).ok().and_then(|seconds| TEXTS.get(seconds));
-    let ready = ready.and_then(|text| std::str::from_utf8(&text[..if seconds < 10 { 6 } else { 7 }]).ok());
-    match ready {
-        Some(text) => HeaderValue::from_static(text),
-        None => {
-            HeaderValue::try_from(format!("wait={seconds}")).unwrap_or(HeaderValue::from_static("wait=0"))
-        }
-    }
+    static SHORT: LazyLock<[HeaderValue; 64]> =
+        LazyLock::new(|| std::array::from_fn(|seconds| in_seconds(seconds as u64)));
+    let short = usize::try_from(wait.as_secs()).ok().and_then(|seconds| SHORT.get(seconds));
+    short.cloned().unwrap_or_else(|| in_seconds(wait.as_secs()))
+}
+
+fn in_seconds(seconds: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("wait={seconds}")).unwrap_or(HeaderValue::from_static("wait=0"))
 }
 
 impl LongPollTransport {
@@ -109,13 +95,13 @@ impl Room for LongPollTransport {
     const METHODS: &'static [Method] = &[Method::GET];
 
     fn asked(&self, ask: &Ask) -> Option<Asked> {
-        let (_, accepted) = Media::accepted(ask)?;
+        let accepted = || Media::accepted(ask).map(|(_, accepted)| accepted);
         match ask.live.as_deref() {
-            Some("long-poll") => Some(Asked::OUTRIGHT),
-            Some(_) => None,
-            None => {
-                ask.wait.is_some_and(|wait| !wait.is_zero()).then(|| Asked::by(accepted, page::RANK_WAITING))
+            Some("long-poll") => accepted().map(|_| Asked::OUTRIGHT),
+            None if ask.wait.is_some_and(|wait| !wait.is_zero()) => {
+                accepted().map(|accepted| Asked::by(accepted, page::RANK_WAITING))
             }
+            _ => None,
         }
     }
 
@@ -124,7 +110,7 @@ impl Room for LongPollTransport {
     }
 
     fn head(&self, ask: &Ask) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
+        let mut response = headers::answer(Body::empty());
         let media = Media::accepted(ask).map_or(Media::Json, |(media, _)| media);
         response.headers_mut().insert(header::CONTENT_TYPE, media.content_type());
         response
@@ -134,21 +120,29 @@ impl Room for LongPollTransport {
         reject::kept_away(away, retry)
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
-        let Visit { ask, mut feed, opened, resumed, permit, .. } = visit.unboxed();
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
+        let Visit { arrival, mut feed, .. } = visit;
+        let Arrival { ask, permit, opened, resumed, .. } = &*arrival;
         let Some(opened) = opened else {
             return reject::kept_away(Away::Source, permit.config().retry).into();
         };
-        let media = Media::accepted(&ask).map_or(Media::Json, |(media, _)| media);
-        let wait = self.wait(&ask);
-        observe::connected(&permit, &opened, resumed);
-        let mut page = Page::new(&opened);
+        let media = Media::accepted(ask).map_or(Media::Json, |(media, _)| media);
+        let wait = self.wait(ask);
+        observe::connected(permit, opened, *resumed);
+        let mut page = Page::new(opened);
         let patience = permit.config().source_wait;
-        match page.fill(&mut feed, self.0.page, patience).await {
+        let reached = page.reach_the_tail(&mut feed, self.0.page, patience).await;
+        let looked = match reached {
+            // The first look of who waits is for the end too.
+            Ok(()) if page.has_news() => page.look_for_the_end(&mut feed, self.0.page),
+            reached => reached,
+        };
+        match looked {
             _ if permit.is_expired() => return reject::expired().into(),
-            Err(error) => return page::failed(error, &permit).into(),
+            Err(error) => return page::failed(error, permit).into(),
             Ok(()) => {}
         }
+        let Arrival { ask, permit, .. } = *arrival;
         let look = Look { page, permit, media, if_none_match: ask.if_none_match, wait };
         if look.page.has_news() { look.answer().into() } else { Answer::Waits(look.wait(feed, self.0.page)) }
     }

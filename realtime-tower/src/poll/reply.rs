@@ -1,3 +1,4 @@
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -7,10 +8,10 @@ use super::PollConfig;
 use crate::body::Body;
 use crate::mount::Away;
 use crate::negotiate::{Ask, Asked};
-use crate::page::{self, Media, Page};
-use crate::transport::{Answer, Room, Visit};
+use crate::page::{self, Heads, Media, Page};
+use crate::transport::{Answer, Arrival, Room, Visit};
 use crate::uplink::Uplink;
-use crate::{observe, reject};
+use crate::{headers, observe, reject};
 
 /// Polling, as a part of a mount.
 ///
@@ -23,6 +24,11 @@ use crate::{observe, reject};
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PollTransport(pub PollConfig);
+
+/// Kept by the client alone, and asked about each time.
+const CACHE_CONTROL: &str = "private, no-cache";
+
+static HEADS: LazyLock<Heads> = LazyLock::new(|| Heads::new(StatusCode::OK, CACHE_CONTROL, None));
 
 impl Room for PollTransport {
     const NAME: &'static str = "poll";
@@ -42,10 +48,10 @@ impl Room for PollTransport {
     }
 
     fn head(&self, ask: &Ask) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
+        let mut response = headers::answer(Body::empty());
         let media = Media::accepted(ask).map_or(Media::Json, |(media, _)| media);
         response.headers_mut().insert(header::CONTENT_TYPE, media.content_type());
-        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(page::CACHE_CONTROL));
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(CACHE_CONTROL));
         response
     }
 
@@ -53,20 +59,21 @@ impl Room for PollTransport {
         reject::kept_away(away, retry)
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
-        let Visit { ask, mut feed, opened, resumed, permit, .. } = visit.unboxed();
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
+        let Visit { arrival, mut feed, .. } = visit;
+        let Arrival { ask, permit, opened, resumed, .. } = &*arrival;
         let Some(opened) = opened else {
             return reject::kept_away(Away::Source, permit.config().retry).into();
         };
-        let media = Media::accepted(&ask).map_or(Media::Json, |(media, _)| media);
-        observe::connected(&permit, &opened, resumed);
-        let mut page = Page::new(&opened);
+        let media = Media::accepted(ask).map_or(Media::Json, |(media, _)| media);
+        observe::connected(permit, opened, *resumed);
+        let mut page = Page::new(opened);
         let patience = permit.config().source_wait;
         match page.fill(&mut feed, self.0.page, patience).await {
             // It took its time: what was read comes too late.
             _ if permit.is_expired() => reject::expired().into(),
-            Ok(()) => page.answer(media, &ask.if_none_match, StatusCode::OK, &permit).into(),
-            Err(error) => page::failed(error, &permit).into(),
+            Ok(()) => page.answer(media, &ask.if_none_match, &HEADS, permit).into(),
+            Err(error) => page::failed(error, permit).into(),
         }
     }
 }

@@ -56,7 +56,7 @@ impl fmt::Debug for CursorScope {
 /// extractors, and looked at there.
 #[derive(Debug, Default)]
 pub(crate) struct Claim {
-    /// None where it came without a cursor, and where the mount signs none.
+    /// None where it came without a cursor.
     pub(crate) cursor: Option<(Cursor, Tag)>,
     pub(crate) scope: Option<CursorScope>,
     pub(crate) subject: Option<Principal>,
@@ -69,8 +69,7 @@ impl Claim {
 
     /// The form of the cursors of whoever makes this claim; none where it is not true. Which part of it is wrong is not
     /// told, nor by time: every key is tried on it, to the end.
-    pub(crate) fn form(&self, keys: Option<&CursorKeys>) -> Option<CursorForm> {
-        let Some(keys) = keys else { return Some(CursorForm::default()) };
+    pub(crate) fn form(&self, keys: &CursorKeys) -> Option<CursorForm> {
         let mut is_true = self.cursor.is_none();
         let mut first = None;
         for signature in keys.signatures(&self.context()) {

@@ -1,6 +1,6 @@
 //! How the cursors of one reader are written: as they are, or with a tag behind them.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::ops::Deref;
 
 use base64::Engine as _;
@@ -25,8 +25,8 @@ impl CursorForm {
     }
 
     /// A cursor as this reader is to have it.
-    pub(crate) fn text(&self, cursor: Cursor) -> Text {
-        let mut text = Text::plain(cursor);
+    pub(crate) fn text(&self, cursor: Cursor) -> CursorText {
+        let mut text = CursorText::plain(cursor);
         if let Some(signature) = &self.0 {
             text.sign(signature.tag(cursor));
         }
@@ -102,28 +102,34 @@ impl fmt::Debug for Tag {
 
 /// The text of a cursor, without an allocation.
 #[derive(Clone, Copy)]
-pub(crate) struct Text {
+pub(crate) struct CursorText {
     bytes: [u8; TEXT_BYTES_MAX],
     len: usize,
     plain: usize,
 }
 
 /// A cursor in the long form, and its tag.
-const TEXT_BYTES_MAX: usize = 49 + TAG_BYTES;
+const TEXT_BYTES_MAX: usize = Cursor::TEXT_BYTES_MAX + TAG_BYTES;
 
-impl Text {
+impl CursorText {
     fn plain(cursor: Cursor) -> Self {
-        let mut text = Self { bytes: [0; TEXT_BYTES_MAX], len: 0, plain: 0 };
-        // It always fits.
-        let _ = write!(text, "{cursor}");
-        text.plain = text.len;
-        text
+        let (mut bytes, mut text) = ([0; TEXT_BYTES_MAX], [0; Cursor::TEXT_BYTES_MAX]);
+        let text = cursor.encode(&mut text);
+        let len = text.len();
+        bytes[..len].copy_from_slice(text);
+        Self { bytes, len, plain: len }
     }
 
     fn sign(&mut self, tag: Tag) {
-        let _ = self.write_char('-');
+        self.bytes[self.len] = b'-';
+        self.len += 1;
         let written = URL_SAFE_NO_PAD.encode_slice(tag.0, &mut self.bytes[self.len..]);
         self.len += written.unwrap_or_default();
+    }
+
+    /// The same as bytes.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
     }
 
     /// How long the same cursor is without its tag: that many bytes stand in what is shared.
@@ -132,24 +138,15 @@ impl Text {
     }
 }
 
-impl fmt::Write for Text {
-    fn write_str(&mut self, piece: &str) -> fmt::Result {
-        let room = self.bytes[self.len..].get_mut(..piece.len()).ok_or(fmt::Error)?;
-        room.copy_from_slice(piece.as_bytes());
-        self.len += piece.len();
-        Ok(())
-    }
-}
-
-impl Deref for Text {
+impl Deref for CursorText {
     type Target = str;
 
     fn deref(&self) -> &str {
-        std::str::from_utf8(&self.bytes[..self.len]).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 }
 
-impl fmt::Display for Text {
+impl fmt::Display for CursorText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self)
     }

@@ -29,7 +29,7 @@ fn who(scope: Option<&str>, subject: Option<&str>) -> Claim {
 }
 
 fn signed(cursor: Cursor, keys: &CursorKeys, claim: &Claim) -> String {
-    claim.form(Some(keys)).expect("no cursor is claimed").text(cursor).to_string()
+    claim.form(keys).expect("no cursor is claimed").text(cursor).to_string()
 }
 
 /// Where this text begins, for whoever sends it.
@@ -37,7 +37,7 @@ fn begin(text: &str, keys: &CursorKeys, claim: &Claim) -> Option<Start> {
     let came = resume::came(&http::HeaderMap::new(), &[text.to_owned()]);
     let Begin { start, claimed, .. } = came.begin(Start::Live, Signing::On).ok()?;
     let claim = Claim { cursor: claimed, ..*claim };
-    claim.form(Some(keys)).map(|_| start)
+    claim.form(keys).map(|_| start)
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
     let claim = who(Some("acme"), Some("ann"));
     let text = signed(Cursor::new(1, 2), &secret, &claim);
     let came = resume::came(&http::HeaderMap::new(), std::slice::from_ref(&text));
-    let shown = format!("{config:?} {claim:?} {came:?} {:?}", claim.form(Some(&secret)));
+    let shown = format!("{config:?} {claim:?} {came:?} {:?}", claim.form(&secret));
     assert!(shown.contains("CursorKeys(1 of them)") && shown.contains("signed"), "{shown}");
     for hidden in ["correct", "horse", "acme", "ann\"", &text[text.len() - 22..]] {
         assert!(!shown.contains(hidden), "{hidden} in {shown}");

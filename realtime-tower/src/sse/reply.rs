@@ -22,7 +22,7 @@ use crate::page;
 use crate::signed::CursorForm;
 use crate::stats::add;
 use crate::timer::{jittered, spread};
-use crate::transport::{Answer, Room, Visit};
+use crate::transport::{Answer, Arrival, Room, Visit};
 use crate::uplink::Uplink;
 
 /// Server-Sent Events, as a part of a mount.
@@ -50,7 +50,7 @@ fn data(ask: &Ask, config: &SseConfig) -> Data {
 }
 
 fn head() -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+    let mut response = headers::answer(Body::empty());
     headers::stream(response.headers_mut(), "text/event-stream");
     response
 }
@@ -91,26 +91,27 @@ impl Room for SseTransport {
         response
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, visit: Box<Visit<F, U>>) -> Answer {
-        if let Some(opened) = visit.opened.filter(is_at_end) {
+    async fn answer<F: Feed, U: Uplink>(&self, visit: Visit<F, U>) -> Answer {
+        let Arrival { ask, permit, opened, resumed, .. } = &*visit.arrival;
+        if let Some(opened) = opened.filter(is_at_end) {
             // A browser stops for good at a 204: there is nothing to come back for.
-            observe::connected(&visit.permit, &opened, visit.resumed);
-            add(&visit.permit.counters().empties, 1);
-            let mut response = Response::new(Body::empty());
+            observe::connected(permit, &opened, *resumed);
+            add(&permit.counters().empties, 1);
+            let mut response = headers::answer(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
-            let next = visit.permit.cursors().text(opened.cursor);
+            let next = permit.cursors().text(opened.cursor);
             headers::place(response.headers_mut(), &next, Tail { up_to_date: true, closed: true });
             return response.into();
         }
         let mut response = head();
-        if let Some(opened) = &visit.opened {
-            let next = visit.permit.cursors().text(opened.cursor);
+        if let Some(opened) = opened {
+            let next = permit.cursors().text(opened.cursor);
             headers::place(response.headers_mut(), &next, Tail::default());
         }
         // What stands in case nobody can say more, as in a crash: as wide as others draw their first wait then.
-        let retry = visit.permit.config().retry;
+        let retry = permit.config().retry;
         let retry = jittered(spread(retry, retry));
-        let (data, pings) = (data(&visit.ask, &self.0), self.0.pings);
+        let (data, pings) = (data(ask, &self.0), self.0.pings);
         let (downlink, _) = visit.downlink(self.0.heartbeat);
         let ready = Ready::Piece(codec::preamble(retry));
         *response.body_mut() = Body::stream(SseBody { downlink, ready, left: None, data, pings });

@@ -19,7 +19,7 @@ use crate::headers::{self, Tail};
 use crate::mount::Away;
 use crate::negotiate::{Ask, Asked};
 use crate::reject;
-use crate::transport::{Answer, Room, Visit};
+use crate::transport::{Answer, Arrival, Room, Visit};
 use crate::upgrade::Upgrade;
 use crate::uplink::Uplink;
 
@@ -55,7 +55,7 @@ fn handshake(ask: &Ask) -> Result<Handshake, Box<Response<Body>>> {
 /// The head that lets a client begin: `101` over HTTP/1.1, and over HTTP/2, which knows neither it nor the headers of an
 /// upgrade (RFC 8441 section 5), `200`.
 fn begun(handshake: Handshake, version: Version) -> Response<Body> {
-    let mut response = Response::new(Body::empty());
+    let mut response = headers::answer(Body::empty());
     if version == Version::HTTP_11 {
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
@@ -97,27 +97,28 @@ impl Room for WebSocketTransport {
         reject::kept_away(away, retry)
     }
 
-    async fn answer<F: Feed, U: Uplink>(&self, mut visit: Box<Visit<F, U>>) -> Answer {
-        let mut handshake = match handshake(&visit.ask) {
+    async fn answer<F: Feed, U: Uplink>(&self, mut visit: Visit<F, U>) -> Answer {
+        let Arrival { ask, permit, upgrade, opened, .. } = &mut *visit.arrival;
+        let mut handshake = match handshake(ask) {
             Ok(handshake) => handshake,
             Err(response) => return (*response).into(),
         };
-        let Some(upgrade) = visit.upgrade.take() else {
+        let Some(upgrade) = upgrade.take() else {
             tracing::error!(
                 "the host gives no upgrade: serve with upgrades, and let no layer take OnUpgrade away"
             );
             let detail = "this server does not give connections away";
             return reject::problem(StatusCode::NOT_IMPLEMENTED, detail).into();
         };
-        let version = visit.ask.version;
+        let version = ask.version;
         let mode = if handshake.protocol == Some(REALTIME_V1) { Mode::V1 } else { Mode::Bare };
         // A tag is a secret, and stands beside whatever an event says: no length may tell of it.
-        let is_safe = mode == Mode::Bare || visit.permit.cursors().is_plain();
+        let is_safe = mode == Mode::Bare || permit.cursors().is_plain();
         handshake.deflate.take_if(|_| !is_safe || self.0.compression == Compression::Off);
         let window = handshake.deflate.map(|agreed| agreed.window);
         let mut response = begun(handshake, version);
-        if let Some(opened) = &visit.opened {
-            let next = visit.permit.cursors().text(opened.cursor);
+        if let Some(opened) = opened {
+            let next = permit.cursors().text(opened.cursor);
             headers::place(response.headers_mut(), &next, Tail::default());
         }
         let task = Box::pin(session(upgrade, visit, mode, window, self.0));
@@ -125,16 +126,16 @@ impl Room for WebSocketTransport {
     }
 }
 
-/// Subscribed before the head goes out: what is published in between is in the feed. The visit stays in its box until
-/// there is a connection, so that the session has its parts once and not twice.
+/// Subscribed before the head goes out: what is published in between is in the feed. The visit's arrival stays in
+/// its box until there is a connection, so that the session has its parts once and not twice.
 async fn session<F: Feed, U: Uplink>(
     upgrade: Upgrade,
-    visit: Box<Visit<F, U>>,
+    visit: Visit<F, U>,
     mode: Mode,
     window: Option<Window>,
     config: WebSocketConfig,
 ) {
-    let version = visit.ask.version;
+    let version = visit.arrival.ask.version;
     let (io, sent): (_, Bytes) = match io::connection(upgrade, version).await {
         Ok(connection) => connection,
         Err(error) => {
@@ -149,12 +150,12 @@ async fn session<F: Feed, U: Uplink>(
 fn open<F: Feed, U: Uplink>(
     io: io::Io,
     sent: Bytes,
-    visit: Box<Visit<F, U>>,
+    visit: Visit<F, U>,
     mode: Mode,
     window: Option<Window>,
     config: WebSocketConfig,
 ) -> Session<F, U> {
-    let (downlink, rest) = visit.unboxed().downlink(config.heartbeat);
+    let (downlink, rest) = visit.downlink(config.heartbeat);
     let messages = Messages::new(rest.uplink, rest.extensions, mode);
     Session::new(io, sent, downlink, messages, mode, window, config).of(rest.view)
 }
