@@ -39,6 +39,7 @@ fn a_run_that_is_cut_anywhere_says_what_was_had_and_what_is_left() {
             let cut = run.cut(had, written);
             let whole = cut.whole.map_or(had, |place| place as usize - 8);
             let left = cut.left.as_ref().map_or("", |(left, _)| std::str::from_utf8(left).unwrap());
+            assert!(left.len() < frames[whole].len(), "one of which nothing went out has not begun");
             let begun = frames[had..whole + usize::from(!left.is_empty())].concat();
             assert_eq!([&rest[..written], left].concat(), begun, "{had} {written}");
             assert_eq!(cut.begun, whole + usize::from(!left.is_empty()) - had);
@@ -188,6 +189,28 @@ async fn a_runtime_of_several_workers_has_several_drivers_for_a_crowd_alone() {
     assert_eq!((mount.views.len(), mount.views.riders().len()), (1, 1));
     drop(rides);
     assert_eq!(mount.views.len(), 0);
+}
+
+/// It was sent something all the same, and is not due for a beat.
+#[tokio::test]
+async fn who_takes_a_part_of_its_first_frame_stands_where_it_stood() {
+    const HUGE: Wire = Wire {
+        format: Format::new("test/ride/huge"),
+        encode: |_| vec![b'-'; 24 * LONG_BYTES].into(),
+        ..WIRE
+    };
+    let (before, begun) = (Moment::now(), Moment::now().later(Duration::from_secs(1)));
+    let (mut riders, mut slots) = (Riders::default(), Slab::<Slot>::new());
+    let (writer, _peer) = pair(&listener().await).await;
+    let slot = slots.insert(Slot::Rides(0));
+    riders.board(Rider { writer, boarded: 0, waker: Waker::noop().clone(), slot, leash: None }, &mut slots);
+    let run = Run::of(&batch(8..=8, true), &HUGE);
+    let pass = Pass { run: &run, wire: &HUGE, here: at(7), begun, before };
+    let written = riders.serve(1, &pass, &mut slots, &mut Vec::new());
+    let Slot::Off(off) = slots.remove(slot) else { panic!("it rides") };
+    let (left, place) = off.left.unwrap();
+    assert_eq!((left.len() + written.bytes as usize, place), (24 * LONG_BYTES, at(8)));
+    assert_eq!((off.place, off.last == begun, written.deliveries), (at(7), true, 1));
 }
 
 /// The driver has read nothing yet; who has boarded ahead of it stands where it stood all the same.
