@@ -231,3 +231,11 @@ impl Rider {
         }
     }
 }
+
+#[cfg(test)]
+impl Riders {
+    /// How many there is room for.
+    pub(super) fn room(&self) -> usize {
+        self.list.capacity()
+    }
+}
