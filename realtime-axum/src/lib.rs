@@ -4,21 +4,23 @@
 //! ```
 //! use axum::{Router, extract::{Path, State}, response::Response};
 //! use realtime_axum::Realtime;
-//! use realtime_core::{Event, Log};
+//! use realtime_core::{Event, Log, TopicSet};
 //!
 //! async fn events(Path(room): Path<String>, State(log): State<Log>, rt: Realtime) -> Response {
-//!     rt.serve(log.topic(room)).await                          // negotiates the transport
+//!     rt.serve(log.topic(format!("room/{room}"))).await        // negotiates the transport
 //! }
 //!
 //! let log = Log::new();
 //! let app: Router = Router::new()
-//!     .route("/events", realtime_axum::source(log.clone()))    // a fixed source
+//!     .route("/events", realtime_axum::source(log.topics(TopicSet::unnamed()))) // a fixed source: no room
 //!     .route("/rooms/{room}", realtime_axum::route(events))    // a handler of one's own
 //!     .with_state(log.clone());
 //! log.publish(Event::json("tick", &42)?)?;                     // from anywhere
 //! # drop(app);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! `source(log)` would serve every topic of the log, the rooms too, past the extractors that guard them.
 //!
 //! | to | use |
 //! |---|---|
@@ -43,11 +45,13 @@ mod serve;
 
 pub use extract::{FromMount, Realtime};
 pub use mount::{Mount, MountBuilder, mount};
-/// What a service names of [`realtime_tower`], so that it needs no line of its own.
+// What a service names of `realtime_tower`, so that it needs no line of its own in Cargo.toml.
+#[doc(inline)]
 pub use realtime_tower::{
-    Compression, Config, Drained, Handle, Hosts, Inbound, IntoReply, LongPollConfig, LongPollTransport,
-    OnceConfig, Origins, PageLimits, PollConfig, PollTransport, Principal, Proxies, Reply, Revoke, Session,
-    Slow, SseConfig, SseTransport, Stats, TransportStats, Uplink, UplinkError, WebSocketConfig,
+    All, Compression, Config, CursorKeys, CursorKeysError, CursorKeysErrorKind, CursorScope, Data, Drained,
+    Handle, Hosts, Inbound, IntoReply, LongPollConfig, LongPollTransport, OnceConfig, Origins, PageLimits,
+    Peer, Pings, PollConfig, PollTransport, Principal, Proxies, RealtimeLayer, Reply, Revoke, Session, Slow,
+    SseConfig, SseTransport, Stats, TransportStats, Transports, Uplink, UplinkError, WebSocketConfig,
     WebSocketTransport,
 };
 pub use reply::{Serve, ServeFuture};

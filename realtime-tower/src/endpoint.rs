@@ -25,7 +25,7 @@ use crate::once::Principal;
 use crate::origin::Refused;
 use crate::receive::{self, Announced};
 use crate::reject;
-use crate::resume::{self, Came, Signing};
+use crate::resume::{self, Came, LAST_EVENT_ID, Signing};
 use crate::session::Session;
 use crate::signed::{Claim, CursorForm, CursorScope};
 use crate::timer::within;
@@ -171,7 +171,13 @@ impl<T: Transports> Endpoint<T> {
             Method::CONNECT => self.transports.is_unmistakable(&Ask::new(parts)),
             Method::GET | Method::HEAD => {
                 let ask = Ask::new(parts);
-                ask.start != Came::Without || self.transports.is_unmistakable(&ask)
+                let has_place = match ask.start {
+                    Came::Without => false,
+                    // `?offset=20` is how a page counts its own pages; the header is nobody else's.
+                    Came::Malformed(_) => parts.headers.contains_key(LAST_EVENT_ID),
+                    Came::With(_) | Came::Signed(..) => true,
+                };
+                has_place || self.transports.is_unmistakable(&ask)
             }
             _ => false,
         }

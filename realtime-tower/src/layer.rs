@@ -19,7 +19,8 @@ use crate::{All, builder};
 /// was, byte for byte.
 ///
 /// Plain are an upgrade or CONNECT, an `Accept` that names `text/event-stream`, `Prefer: wait`, `?live=`, and a
-/// cursor; a POST only where an uplink is set. So one URL can be a page for a person and a stream for its script.
+/// cursor (or `-1`, `now`, `last-N`; a page's own `?offset=20` is none, and reaches the page); a POST only where an uplink
+/// is set. So one URL can be a page for a person and a stream for its script.
 ///
 /// Lay it around one handler, never over a whole axum `Router`: `Router::layer` wraps the fallback too, and any path
 /// at all would stream.

@@ -5,7 +5,7 @@ use realtime_core::{Cursor, Start};
 
 use crate::signed::Tag;
 
-const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+pub(crate) const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
 /// The place a client came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,9 @@ const GENERATOR_CORE: &str = "1";
 
 /// Hands what stands behind `bench` to the bench, which explains itself with `--help`.
 pub(crate) fn run() -> ExitCode {
-    match build().and_then(|()| stage::run(&mut command())) {
+    let done = stage::explained("realtime-benches", "bench")
+        .unwrap_or_else(|| build().and_then(|()| stage::run(&mut command())));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask bench: {error}");

@@ -12,7 +12,9 @@ use crate::{Outcome, place, stage, tools};
 
 /// Hands what stands behind `costs` to the program, which explains itself with `--help`.
 pub(crate) fn run() -> ExitCode {
-    match build().and_then(|()| with(env::args_os().skip(2))) {
+    let done = stage::explained("realtime-benches", "bench-costs")
+        .unwrap_or_else(|| build().and_then(|()| with(env::args_os().skip(2))));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask costs: {error}");

@@ -1,5 +1,7 @@
 //! One stage: a command that is announced, run without a terminal, timed, and whose test results are added up.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fmt;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
@@ -92,6 +94,20 @@ fn status(command: &mut Command) -> Outcome<ExitStatus> {
     command.stdin(Stdio::null()).status().map_err(|error| format!("{shown}: {error}").into())
 }
 
+/// Answers `--help` or `--list` by the program itself, as the tests build it: nobody should wait for a release build to read
+/// what there is. `None` where the command line asks for neither.
+pub(crate) fn explained(package: &str, program: &str) -> Option<Outcome> {
+    let arguments: Vec<_> = env::args_os().skip(2).collect();
+    let is_question = arguments.iter().any(|argument| asks_what_there_is(argument));
+    let mut command = Command::new("cargo");
+    command.args(["run", "--quiet", "-p", package, "--bin", program, "--"]).args(arguments);
+    is_question.then(|| run(&mut command))
+}
+
+fn asks_what_there_is(argument: &OsStr) -> bool {
+    ["-h", "--help", "--list"].iter().any(|question| argument == *question)
+}
+
 /// Counts a check that is no test of a harness.
 pub(crate) fn count(checked: Outcome, tally: &mut Tally) -> Outcome {
     match &checked {
@@ -139,6 +155,13 @@ fn shown(command: &Command) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_question_is_told_from_a_run() {
+        let asks = |argument: &str| asks_what_there_is(OsStr::new(argument));
+        assert!(["-h", "--help", "--list"].iter().all(|argument| asks(argument)));
+        assert!(!["churn", "--full", "--only", "help"].iter().any(|argument| asks(argument)));
+    }
 
     #[test]
     fn results_of_all_harnesses_are_added_up() {

@@ -8,7 +8,8 @@ use crate::{Outcome, place, stage};
 
 /// Hands what stands behind `stress` to the program, which explains itself with `--help`.
 pub(crate) fn run() -> ExitCode {
-    match with(env::args_os().skip(2)) {
+    let done = stage::explained("realtime-stress", "stress").unwrap_or_else(|| with(env::args_os().skip(2)));
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask stress: {error}");

@@ -65,7 +65,7 @@ pub async fn error_is_last<F: Fixture>(fixture: &F) -> Result<Untested, Violatio
     let mut waiting = Reader::new(LAW, fixture, Start::Earliest);
     waiting.until_rest().await?;
     if !fixture.fail().await {
-        return Ok(vec!["a failure: the fixture cannot do it"]);
+        return Ok(vec!["all of it: the fixture cannot fail"]);
     }
     let heard = waiting.until_rest().await?;
     if !matches!(heard.last(), Some(Heard::Failed)) {

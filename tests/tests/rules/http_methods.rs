@@ -258,6 +258,10 @@ async fn a_layer_claims_only_what_is_unmistakable() {
         ("a page", Method::GET, "/", &[("accept", "text/html,application/xhtml+xml,*/*;q=0.8")][..]),
         ("a page by curl", Method::GET, "/", &[("accept", "*/*")]),
         ("JSON", Method::GET, "/", &[("accept", "application/json")]),
+        ("a page of many", Method::GET, "/?offset=20", &[("accept", "text/html,*/*;q=0.8")]),
+        ("a page of many, by curl", Method::GET, "/?offset=20", &[]),
+        ("JSON of many", Method::GET, "/?offset=20&limit=10", &[("accept", "application/json")]),
+        ("the first page of many", Method::GET, "/?offset=", &[("accept", "text/html,*/*;q=0.8")]),
         ("a form", Method::POST, "/", &[("content-type", "application/x-www-form-urlencoded")]),
         ("JSON, sent", Method::POST, "/", &[("content-type", "application/json")]),
         ("OPTIONS", Method::OPTIONS, "/", &[("accept", "text/event-stream")]),
@@ -280,8 +284,11 @@ async fn a_layer_claims_only_what_is_unmistakable() {
         ("a wait", "/", &[("prefer", "wait=1")]),
         ("a transport, named", "/?live=poll", &[]),
         ("a cursor", "/?offset=-1", &[]),
-        ("a cursor that is none", "/?offset=x", &[]),
+        ("SSE, with a cursor that is none", "/?offset=20", &[("accept", "text/event-stream")]),
+        ("a wait, with a cursor that is none", "/?offset=20", &[("prefer", "wait=1")]),
+        ("a transport, with a cursor that is none", "/?offset=20&live=poll", &[]),
         ("a cursor as a header", "/", &[("last-event-id", "now")]),
+        ("a cursor that is none, as a header", "/", &[("last-event-id", "20")]),
     ] {
         case_async("P-HT-03", &format!("a layer claims: {what}"), async {
             let target = Target::new(layered().dialer(), path);
@@ -291,6 +298,7 @@ async fn a_layer_claims_only_what_is_unmistakable() {
             }
             let answer = target.send(request, "").await.expect("an answer");
             assert_eq!((answer.header("x-page"), answer.header("vary").is_some()), (None, true));
+            assert_eq!(answer.status == 400, what.contains("that is none"), "{}", answer.status);
         })
         .await;
     }

@@ -35,7 +35,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 /// What is left untested on a log, whatever is made of it.
 const ON_ANY_LOG: [&str; 2] = [
     "that no I/O is done for nobody, and little for many: the fixture counts no reads",
-    "a failure: the fixture cannot do it",
+    "all of it: the fixture cannot fail",
 ];
 
 #[track_caller]
