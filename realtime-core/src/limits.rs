@@ -43,7 +43,8 @@ pub const HOT_ENTRIES: u64 = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of all entries together, with cached encodings and [`ENTRY_OVERHEAD_BYTES`] each. Over it, the topic
-    /// furthest above its share loses its oldest entries. Default 64 MiB.
+    /// furthest above its share loses its oldest entries. What the newest [`HOT_ENTRIES`] are encoded as may stand above it until
+    /// the next publish: each in as many formats as readers ask for, [`FORMATS_CACHED_MAX`] at most. Default 64 MiB.
     pub budget_bytes: usize,
     /// Topics the log remembers. Over it, the one that was quiet longest, has no reader, and keeps no latest per
     /// key is forgotten. Default 10,000.

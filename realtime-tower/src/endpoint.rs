@@ -174,7 +174,9 @@ impl<T: Transports> Endpoint<T> {
                 let has_place = match ask.start {
                     Came::Without => false,
                     // `?offset=20` is how a page counts its own pages; the header is nobody else's.
-                    Came::Malformed(_) => parts.headers.contains_key(LAST_EVENT_ID),
+                    Came::Malformed(_) => {
+                        parts.headers.get_all(LAST_EVENT_ID).iter().any(|id| !id.is_empty())
+                    }
                     Came::With(_) | Came::Signed(..) => true,
                 };
                 has_place || self.transports.is_unmistakable(&ask)

@@ -79,7 +79,7 @@ const TAGS_MAX: usize = 16;
 /// `If-None-Match`, in bytes of its own: a poll that waits must not hold the head of its request.
 #[derive(Debug, Clone, Default)]
 pub struct Tags {
-    /// As they came, with a comma between any two lines.
+    /// As they came, with a comma between any two lines, up to the last that is looked at.
     lines: Box<[u8]>,
 }
 
@@ -91,6 +91,10 @@ impl Tags {
         for line in lines.take(TAGS_MAX) {
             all.push(b',');
             all.extend_from_slice(line.as_bytes());
+        }
+        let mut commas = all.iter().enumerate().filter(|(_, byte)| **byte == b',');
+        if let Some((end, _)) = commas.nth(TAGS_MAX - 1) {
+            all.truncate(end);
         }
         Self { lines: all.into() }
     }
@@ -370,7 +374,12 @@ mod tests {
         headers.append(IF_NONE_MATCH, HeaderValue::from_static("*"));
         assert_eq!(Tags::new(&headers).iter().collect::<Vec<_>>(), [&b"\"a\""[..], b"W/\"b\"", b"*"]);
         for n in 3..TAGS_MAX + 5 {
-            assert_eq!(Tags::new(&headers).iter().count(), n.min(TAGS_MAX));
+            let tags = Tags::new(&headers);
+            assert_eq!(
+                (tags.iter().count(), tags.lines.len() < 90),
+                (n.min(TAGS_MAX), true),
+                "and no more is kept"
+            );
             headers.append(IF_NONE_MATCH, HeaderValue::from_static("\"c\""));
         }
     }

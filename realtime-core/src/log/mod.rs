@@ -125,10 +125,11 @@ impl Log {
     /// it. Nothing was stored, no position spent.
     pub fn publish(&self, event: Event) -> Result<Cursor, PublishError> {
         let topic = event.topic().cloned();
-        let published =
-            self.shared.write(|state, now| state.push(event, now, |name| self.shared.seats.is_named(name)));
+        let cursor = self
+            .shared
+            .write(|state, now| state.push(event, now, |name| self.shared.seats.is_named(name)))?;
         self.shared.seats.call(&[topic]);
-        Ok(published?)
+        Ok(cursor)
     }
 
     /// Stores events one behind the other, with nobody's in between, and wakes each reader once.

@@ -94,13 +94,23 @@ impl Stream for LogFeed {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let glanced = if this.waits(cx.waker()) { Some(Glanced::Parked) } else { this.glance(cx) };
+        let (waits, has_stood) = (this.waits(cx.waker()), this.parked.is_some());
+        let glanced = if waits {
+            Some(Glanced::Parked)
+        } else {
+            this.parked = None;
+            this.glance(cx)
+        };
         let step = match glanced {
             Some(Glanced::Events(batch)) => Poll::Ready(Some(Ok(Delivery::Events(batch)))),
             Some(Glanced::Live(place)) => Poll::Ready(Some(Ok(Delivery::Live(place)))),
             Some(Glanced::Parked) => Poll::Pending,
             None => this.look(cx),
         };
+        // Called, and nothing is there for it: what it was woken with it hands on as one that comes with an event does.
+        if has_stood && !waits && this.parked.as_ref().is_some_and(|parked| parked.was_woken) {
+            this.rests = RESTS_MAX;
+        }
         let is_rest = matches!(step, Poll::Pending | Poll::Ready(Some(Ok(Delivery::Live(_)))));
         this.rests = if is_rest { this.rests.saturating_add(1) } else { 0 };
         if let Some(seat) = this.seat
@@ -130,7 +140,9 @@ impl LogFeed {
     /// Whether it waits already, as its last poll left it.
     fn waits(&mut self, waker: &Waker) -> bool {
         let (Some(seat), Some(parked)) = (self.seat, &self.parked) else { return false };
-        let waits = self.log.ring.is_at(self.place.at, self.closings)
+        // What it passed over it tells before it waits.
+        let waits = self.told == self.place.at
+            && self.log.ring.is_at(self.place.at, self.closings)
             && self.log.seats.is_parked(seat, parked, waker)
             && !self.log.clock.ages();
         if waits {

@@ -356,6 +356,20 @@ fn a_quiet_reader_learns_that_its_place_moved_and_comes_to_rest() {
     assert_eq!(log.readers(&topic("a")), 0);
 }
 
+/// D-06: as a host finds it that polls in the meantime, for a heartbeat.
+#[test]
+fn a_place_that_moved_before_a_reader_came_to_rest_is_told_at_its_next_poll() {
+    let log = log(Keep::history());
+    let mut quiet = log.topic("a").subscribe(Start::Live);
+    let mut said = || quiet.next().now_or_never();
+    assert!(matches!(said(), Some(Some(Ok(Delivery::Open(_))))));
+    assert!(matches!(said(), Some(Some(Ok(Delivery::Live(place)))) if place == at(0)));
+    log.publish(on("b")).unwrap();
+    assert!(said().is_none(), "it comes to rest in a busy log too");
+    assert!(matches!(said(), Some(Some(Ok(Delivery::Live(place)))) if place == at(1)));
+    assert!(said().is_none());
+}
+
 #[test]
 fn a_name_that_no_topic_has_is_the_clients_mistake() {
     let mut feed = Log::new().topic("two\nlines").subscribe(Start::Live);

@@ -261,6 +261,7 @@ async fn a_layer_claims_only_what_is_unmistakable() {
         ("a page of many", Method::GET, "/?offset=20", &[("accept", "text/html,*/*;q=0.8")]),
         ("a page of many, by curl", Method::GET, "/?offset=20", &[]),
         ("JSON of many", Method::GET, "/?offset=20&limit=10", &[("accept", "application/json")]),
+        ("a page of many, with an empty place", Method::GET, "/?offset=20", &[("last-event-id", "")]),
         ("the first page of many", Method::GET, "/?offset=", &[("accept", "text/html,*/*;q=0.8")]),
         ("a form", Method::POST, "/", &[("content-type", "application/x-www-form-urlencoded")]),
         ("JSON, sent", Method::POST, "/", &[("content-type", "application/json")]),

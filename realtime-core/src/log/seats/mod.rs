@@ -73,6 +73,8 @@ pub(crate) struct Parked {
     by: Known,
     /// As often had its shard been called.
     calls: u64,
+    /// Whether it had been woken since it waited before.
+    pub(crate) was_woken: bool,
 }
 
 /// A waker by its two addresses. While its seat keeps it, no other has them.
@@ -139,9 +141,9 @@ impl Seats {
         if is_news() {
             return None;
         }
-        room.park(seat / SHARDS, waker);
+        let was_woken = room.park(seat / SHARDS, waker);
         shard.tell(&room);
-        Some(Parked { by, calls: shard.calls.load(Ordering::Relaxed) })
+        Some(Parked { by, calls: shard.calls.load(Ordering::Relaxed), was_woken })
     }
 
     /// Whether a reader stands where it was parked, with this waker, and nobody was called since: then it waits, and is woken

@@ -117,12 +117,12 @@ impl Room {
         (is_woken, waker)
     }
 
-    /// The waker whose place another takes is left in its stead.
-    pub(super) fn park(&mut self, seat: usize, waker: &mut Option<Waker>) {
+    /// Whether the reader had been woken since it waited last. The waker whose place another takes is left in its stead.
+    pub(super) fn park(&mut self, seat: usize, waker: &mut Option<Waker>) -> bool {
         let seat = &mut self.seats[seat];
         std::mem::swap(&mut seat.waker, waker);
-        seat.is_woken = false;
         seat.links.for_each(|link| self.chains.attach(link));
+        std::mem::take(&mut seat.is_woken)
     }
 
     pub(super) fn call(&mut self, topic: &Option<Topic>) {

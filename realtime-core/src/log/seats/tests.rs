@@ -12,8 +12,8 @@ use super::*;
 use crate::cursor::Start;
 use crate::event::Event;
 use crate::feed::Delivery;
+use crate::limits::Limits;
 use crate::log::{Log, LogFeed};
-use crate::source::Source as _;
 
 fn topic(name: &str) -> Topic {
     Topic::new(name).unwrap()
@@ -302,7 +302,12 @@ struct Follower(LogFeed, Arc<Bell>);
 impl Follower {
     /// Live, and waiting.
     fn of(log: &Log) -> Self {
-        let mut follower = Self(log.subscribe(Start::Live), Arc::default());
+        Self::of_set(log, TopicSet::all())
+    }
+
+    fn of_set(log: &Log, set: TopicSet) -> Self {
+        let feed = LogFeed::new(log.shared.clone(), set, Start::Live);
+        let mut follower = Self(feed, Arc::default());
         while follower.poll().is_ready() {}
         follower
     }
@@ -316,6 +321,22 @@ impl Follower {
 
     fn is_woken(&self) -> bool {
         self.1.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+/// Polls whoever is woken, one after the other and so often each, until nobody is woken any more; how many there were.
+fn run(followers: &mut [Follower], polls: &[Poll<bool>]) -> usize {
+    let mut count = 0;
+    loop {
+        let woken = followers.iter_mut().filter(|follower| follower.1.0.swap(0, Ordering::Relaxed) > 0);
+        let before = count;
+        for follower in woken {
+            polls.iter().for_each(|expected| assert_eq!(follower.poll(), *expected));
+            count += 1;
+        }
+        if count == before {
+            return count;
+        }
     }
 }
 
@@ -358,6 +379,34 @@ fn who_is_polled_while_it_waits_carries_on_a_wave_that_stands() {
         [woken_after(1), woken_after(2), woken_after(1), woken_after(1)],
         [1, 1, 1 + FEW, 1 + 2 * FEW]
     );
+}
+
+/// Else the wave would stop at the first dozens, and who is woken for the next event would be among those that it left.
+#[test]
+fn who_is_woken_for_nothing_hands_on_what_it_was_woken_with() {
+    let (log, [a, b]) = (Log::new(), ["a", "b"].map(topic));
+    let [mut of_a, mut of_b] = [&a, &b].map(|topic| {
+        let of_set = |_| Follower::of_set(&log, TopicSet::one(topic.clone()));
+        (0..8 * FIRST).map(of_set).collect::<Vec<_>>()
+    });
+    let event_and_rest = [Poll::Ready(true), Poll::Pending];
+    log.publish(event().with_topic(a.clone())).unwrap();
+    assert_eq!(run(&mut of_a, &event_and_rest), 8 * FIRST);
+    log.shared.seats.call(&[Some(a)]);
+    run(&mut of_a, &[Poll::Pending]);
+    log.publish(event().with_topic(b)).unwrap();
+    assert_eq!(run(&mut of_b, &event_and_rest), 8 * FIRST);
+}
+
+/// D-11: nothing was published.
+#[test]
+fn a_publish_that_is_refused_wakes_nobody() {
+    let log = Log::builder().limits(Limits { event_bytes_max: 1, ..Limits::default() }).build();
+    let mut follower = Follower::of(&log);
+    assert!(log.publish(Event::text("e", "12").unwrap()).is_err());
+    assert!(!follower.is_woken());
+    log.publish(event()).unwrap();
+    assert!(follower.is_woken() && follower.poll() == Poll::Ready(true));
 }
 
 #[test]
