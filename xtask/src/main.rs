@@ -49,7 +49,7 @@ usage: cargo xtask <command>
           client in JavaScript too, the models, the documentation, and the table of rules
   deep    what takes longer: the supply of dependencies, and every fuzz target for a minute
   fuzz    fuzz targets for as long as you like (--help tells more)
-  bench   what a delivery costs the server, beside others': less than 25 minutes of an idle
+  bench   what a delivery costs the server, beside others': some eight minutes of an idle
           machine with two cores (--help tells more)
   costs   what it costs by count, held against benches/costs.txt (--help tells more);
           --slowed shows that this can fail

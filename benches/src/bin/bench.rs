@@ -15,7 +15,7 @@ use realtime_benches::{
 const USAGE: &str = "\
 usage: cargo xtask bench [--quick] [--readers N] [--payload-bytes B] [--rounds R] [--only KIND]..
 
-Without arguments: the whole plan, written to benches/RESULTS.md and benches/plots, in less than 25 minutes of an idle
+Without arguments: the whole plan, written to benches/RESULTS.md and benches/plots, in some eight minutes of an idle
 machine with two cores. It goes five times through 1,000 readers and 128 bytes with every kind, three times through
 100 and 10,000 readers and through one worker beside two, twice through 1 reader and 1 KiB, each with the kinds that
 are compared there; then come the heap of 10,000 idle readers, what a delivery costs by count, and the log alone.
