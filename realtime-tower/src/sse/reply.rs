@@ -1,10 +1,11 @@
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use realtime_core::envelope::{Control, EndReason};
 use realtime_core::{Batch, Entry, Feed, Payload, SourceError, SourceErrorKind};
@@ -49,9 +50,24 @@ fn data(ask: &Ask, config: &SseConfig) -> Data {
     }
 }
 
-fn head() -> Response<Body> {
-    let mut response = headers::answer(Body::empty());
-    headers::stream(response.headers_mut(), "text/event-stream");
+/// What a stream's head begins with, a place for the cursor among it. A copy has room for just that, and hyper keeps it for as
+/// long as the stream lives: one that grew by a header would hold half a kilobyte more.
+static HEAD: LazyLock<HeaderMap> = LazyLock::new(|| {
+    let mut head = headers::COMMON.clone();
+    headers::stream(&mut head, "text/event-stream");
+    head.insert(headers::NEXT_OFFSET, HeaderValue::from_static(""));
+    head
+});
+
+/// The head of a stream that goes on from this place, if it is known already.
+fn head(next: Option<&str>) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    let mut head = HEAD.clone();
+    match next.and_then(|next| HeaderValue::from_str(next).ok()) {
+        Some(next) => drop(head.insert(headers::NEXT_OFFSET, next)),
+        None => drop(head.remove(headers::NEXT_OFFSET)),
+    }
+    *response.headers_mut() = head;
     response
 }
 
@@ -78,14 +94,14 @@ impl Room for SseTransport {
     }
 
     fn head(&self, _: &Ask) -> Response<Body> {
-        head()
+        head(None)
     }
 
     fn away(&self, ask: &Ask, away: Away, retry: Duration) -> Response<Body> {
         let retry = jittered(retry);
         let reason = if away == Away::Draining { EndReason::Drain } else { EndReason::Source };
         let end = Control::End { cursor: None, reason, retry: Some(retry) };
-        let mut response = head();
+        let mut response = head(None);
         *response.body_mut() =
             codec::end(&end, Some(retry), data(ask, &self.0), &CursorForm::default()).into();
         response
@@ -103,11 +119,8 @@ impl Room for SseTransport {
             headers::place(response.headers_mut(), &next, Tail { up_to_date: true, closed: true });
             return response.into();
         }
-        let mut response = head();
-        if let Some(opened) = opened {
-            let next = permit.cursors().text(opened.cursor);
-            headers::place(response.headers_mut(), &next, Tail::default());
-        }
+        let next = opened.map(|opened| permit.cursors().text(opened.cursor));
+        let mut response = head(next.as_deref());
         // What stands in case nobody can say more, as in a crash: as wide as others draw their first wait then.
         let retry = permit.config().retry;
         let retry = jittered(spread(retry, retry));
