@@ -110,8 +110,8 @@ pub fn whole(server_core: Option<&'static str>) -> Vec<Setting> {
     let of = |plan, rounds, kinds: &[Kind]| Setting { plan, rounds, kinds: kinds.to_vec() };
     let mut settings = vec![
         of(plan(1_000, 128, 60, [8, 2]), 5, &Kind::ALL),
-        of(plan(1_000, 1_024, 50, [6, 2]), 2, &FEW),
-        of(plan(1, 128, 500, [40, 10]), 2, &FEW),
+        of(plan(1_000, 1_024, 50, [6, 2]), 3, &FEW),
+        of(plan(1, 128, 500, [40, 10]), 5, &FEW),
         of(plan(100, 128, 200, [20, 6]), 3, &GROWING),
         of(plan(READERS_MAX, 128, 10, [1, 0]), 3, &GROWING),
     ];
