@@ -115,7 +115,7 @@ where
     A: 'static,
     St: Clone + Send + Sync + 'static,
 {
-    any(handler).layer(GateLayer { mount, takes_messages: true })
+    any(handler).layer(GateLayer { mount })
 }
 
 /// A request that was let in, on its way to the extractor. Extensions must be `Clone`; this is taken once.
@@ -155,12 +155,11 @@ pub(crate) fn admit<T: Transports>(
 
 struct GateLayer<T> {
     mount: Mount<T>,
-    takes_messages: bool,
 }
 
 impl<T> Clone for GateLayer<T> {
     fn clone(&self) -> Self {
-        Self { mount: self.mount.clone(), takes_messages: self.takes_messages }
+        Self { mount: self.mount.clone() }
     }
 }
 
@@ -199,7 +198,8 @@ where
     fn call(&mut self, request: Request) -> Self::Future {
         let (mut parts, body) = request.into_parts();
         let endpoint = &self.gate.mount.endpoint;
-        match admit(endpoint, &mut parts, self.gate.takes_messages) {
+        // What the handler does not hear it refuses itself.
+        match admit(endpoint, &mut parts, true) {
             Ok(admitted) => {
                 let pass = Pass(Arc::new(Mutex::new(Some((endpoint.clone(), admitted)))));
                 parts.extensions.insert(pass);
