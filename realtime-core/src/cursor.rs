@@ -27,7 +27,8 @@ use crate::limits::LAST_MAX;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     epoch: u64,
-    position: u128,
+    /// The upper half, then the lower: what is aligned to 16 bytes pads all that holds it, and each reader holds several.
+    position: [u64; 2],
 }
 
 impl Cursor {
@@ -35,7 +36,7 @@ impl Cursor {
     ///
     /// Position 0 is the place before the first event.
     pub const fn new(epoch: u64, position: u128) -> Self {
-        Self { epoch, position }
+        Self { epoch, position: [(position >> 64) as u64, position as u64] }
     }
 
     /// The history this place belongs to; a source that starts over draws another.
@@ -45,7 +46,8 @@ impl Cursor {
 
     /// The position of the last event read; 0 before the first.
     pub const fn position(self) -> u128 {
-        self.position
+        let [upper, lower] = self.position;
+        (upper as u128) << 64 | lower as u128
     }
 
     /// Writes the text form into `out`, and returns what was written: for those who put it among other bytes, without an
@@ -58,15 +60,16 @@ impl Cursor {
     /// assert_eq!(Cursor::new(0xfeed, 7).encode(&mut out), b"000000000000feed.0000000000000007");
     /// ```
     pub fn encode(self, out: &mut [u8; Self::TEXT_BYTES_MAX]) -> &[u8] {
+        let [upper, lower] = self.position;
         hex(&mut out[..16], self.epoch);
-        if let Ok(position) = u64::try_from(self.position) {
+        if upper == 0 {
             out[16] = b'.';
-            hex(&mut out[17..NARROW], position);
+            hex(&mut out[17..NARROW], lower);
             &out[..NARROW]
         } else {
             out[16] = b'~';
-            hex(&mut out[17..33], (self.position >> 64) as u64);
-            hex(&mut out[33..], self.position as u64);
+            hex(&mut out[17..33], upper);
+            hex(&mut out[33..], lower);
             out
         }
     }
@@ -77,7 +80,7 @@ impl Cursor {
     /// The same history at another position.
     #[must_use]
     pub const fn at(self, position: u128) -> Self {
-        Self { epoch: self.epoch, position }
+        Self::new(self.epoch, position)
     }
 }
 
@@ -105,11 +108,11 @@ impl FromStr for Cursor {
         let bytes = text.as_bytes();
         let digits = |from: usize| unhex(&bytes[from..from + 16]).ok_or(CursorErrorKind::Form);
         let position = match (bytes.len(), bytes.get(16)) {
-            (NARROW, Some(b'.')) => digits(17)?.into(),
+            (NARROW, Some(b'.')) => [0, digits(17)?],
             (WIDE, Some(b'~')) => match digits(17)? {
                 // It has a shorter form.
                 0 => return Err(CursorErrorKind::Form.into()),
-                high => u128::from(high) << 64 | u128::from(digits(33)?),
+                upper => [upper, digits(33)?],
             },
             _ => return Err(CursorErrorKind::Form.into()),
         };
