@@ -10,6 +10,7 @@ use http::request::Parts;
 use realtime_core::LogView;
 use slab::Slab;
 use tokio::sync::Notify;
+use tracing::Span;
 
 use crate::config::Config;
 use crate::once::{Once, Principal};
@@ -105,6 +106,7 @@ impl Mount {
         drop(seats);
         add(&self.counters[transport].connections, 1);
         let span = tracing::debug_span!("reader", transport = self.names[transport]);
+        let span = (!span.is_none()).then(|| Box::new(span));
         Ok(Permit {
             mount: self.clone(),
             seat,
@@ -183,7 +185,8 @@ pub(crate) struct Permit {
     // What is behind this is not looked at for an event.
     seat: Arc<Seat>,
     key: usize,
-    span: tracing::Span,
+    /// In a box of its own: mostly nobody listens.
+    span: Option<Box<Span>>,
     stalled: Option<Stalled>,
     /// Its places among those of its address and of its principal, where the mount counts them.
     claims: Option<Box<Claims>>,
@@ -311,8 +314,9 @@ impl Permit {
         self.mount.counters(self.transport)
     }
 
-    pub(crate) fn span(&self) -> &tracing::Span {
-        &self.span
+    pub(crate) fn span(&self) -> &Span {
+        static NONE: Span = Span::none();
+        self.span.as_deref().unwrap_or(&NONE)
     }
 
     #[cfg(feature = "metrics")]
