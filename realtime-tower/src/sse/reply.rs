@@ -127,7 +127,8 @@ impl Room for SseTransport {
         let (data, pings) = (data(ask, &self.0), self.0.pings);
         let (downlink, _) = visit.downlink(self.0.heartbeat);
         let ready = Ready::Piece(codec::preamble(retry));
-        *response.body_mut() = Body::stream(SseBody { downlink, ready, left: None, data, pings });
+        *response.body_mut() =
+            Body::stream(SseBody { downlink, ready, left: None, copied: None, data, pings });
         response.into()
     }
 }
@@ -138,6 +139,8 @@ struct SseBody<F> {
     ready: Ready,
     /// What has still to go out of a batch, behind what is ready. In a box: a live reader gets events one at a time.
     left: Option<Box<Left>>,
+    /// What was copied last, for as long as the host may have it still.
+    copied: Option<Bytes>,
     data: Data,
     pings: Pings,
 }
@@ -252,8 +255,12 @@ impl<F: Feed> SseBody<F> {
 
     /// A piece, and as many events behind it as may be, in one: a copy of a few hundred bytes costs less than what a host
     /// does for each piece. Says how many there are behind it.
-    fn together(&self, piece: Bytes, rest: &[Entry]) -> (Bytes, usize) {
-        let mut room = PIECE_BYTES_MAX.saturating_sub(piece.len());
+    fn together(&mut self, piece: Bytes, rest: &[Entry]) -> (Bytes, usize) {
+        self.forget_copy();
+        if self.copied.is_some() {
+            return (piece, 0);
+        }
+        let mut room = COPY_BYTES_MAX.saturating_sub(piece.len());
         let fits = |next: &Bytes| {
             let left = room.checked_sub(next.len());
             room = left.unwrap_or(room);
@@ -263,10 +270,17 @@ impl<F: Feed> SseBody<F> {
         if behind.peek().is_none() {
             return (piece, 0);
         }
-        let mut out = Vec::with_capacity((piece.len() * (rest.len() + 1)).min(PIECE_BYTES_MAX));
+        let mut out = Vec::with_capacity((piece.len() * (rest.len() + 1)).min(COPY_BYTES_MAX));
         out.extend_from_slice(&piece);
         let more = behind.map(|next| out.extend_from_slice(&next)).count();
-        (out.into(), more)
+        let copy = Bytes::from(out);
+        self.copied = Some(copy.clone());
+        (copy, more)
+    }
+
+    /// What was copied last, where the host has written it and let it go.
+    fn forget_copy(&mut self) {
+        self.copied.take_if(|copied| copied.is_unique());
     }
 
     /// The end, for an event that has no form here.
@@ -288,9 +302,9 @@ impl<F: Feed> SseBody<F> {
     }
 }
 
-/// Bytes of events that leave together. They are this reader's alone, and a host takes up to sixteen pieces ahead of a client that
-/// reads nothing: 64 KiB. Larger events go by themselves, and are shared.
-const PIECE_BYTES_MAX: usize = 4 * 1024;
+/// Bytes of events that leave together. They are this reader's alone, and a host takes a dozen pieces ahead of a client that reads
+/// nothing: so there is one such copy at a time, and what comes while the host has it is shared. Larger events always are.
+const COPY_BYTES_MAX: usize = 4 * 1024;
 
 impl<F: Feed> http_body::Body for SseBody<F> {
     type Data = Bytes;
@@ -301,7 +315,11 @@ impl<F: Feed> http_body::Body for SseBody<F> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let this = self.get_mut();
-        let piece = ready!(this.poll_piece(cx));
+        let Poll::Ready(piece) = this.poll_piece(cx) else {
+            // Nothing is held by a stream that rests.
+            this.forget_copy();
+            return Poll::Pending;
+        };
         if let Some(piece) = &piece {
             this.downlink.touched();
             add(&this.downlink.permit().counters().bytes, piece.len() as u64);
@@ -329,6 +347,6 @@ mod tests {
     fn what_an_event_goes_through_is_small() {
         type ViewFeed = <LogView as Source>::Feed;
         let sizes = [size_of::<SseBody<ViewFeed>>(), size_of::<ViewFeed>(), size_of::<Message>()];
-        assert!(sizes.iter().zip([280, 160, 64]).all(|(size, bytes_max)| *size <= bytes_max), "{sizes:?}");
+        assert!(sizes.iter().zip([312, 160, 64]).all(|(size, bytes_max)| *size <= bytes_max), "{sizes:?}");
     }
 }

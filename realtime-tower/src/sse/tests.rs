@@ -170,21 +170,30 @@ fn a_signed_block_is_the_same_with_the_readers_ids_and_what_follows_them_is_shar
 }
 
 /// What a reader from the beginning is handed, piece by piece, up to where it would wait.
-async fn pieces(log: &Log, session: Option<Session>) -> Vec<Bytes> {
+/// A stream from the first event on.
+async fn stream(log: &Log, session: Option<Session>) -> Body {
     let mut request = Request::get("/?offset=-1").header("accept", "text/event-stream");
     if let Some(extensions) = request.extensions_mut() {
         session.map(|session| extensions.insert(session));
     }
     let mut service = Realtime::new(log.clone());
-    let mut body = service.call(request.body(Body::empty()).unwrap()).await.unwrap().into_body();
+    service.call(request.body(Body::empty()).unwrap()).await.unwrap().into_body()
+}
+
+/// The pieces with events that it has at once.
+fn taken(body: &mut Body) -> Vec<Bytes> {
     let mut cx = Context::from_waker(Waker::noop());
     let mut pieces = Vec::new();
-    while let Poll::Ready(Some(Ok(frame))) = http_body::Body::poll_frame(Pin::new(&mut body), &mut cx) {
+    while let Poll::Ready(Some(Ok(frame))) = http_body::Body::poll_frame(Pin::new(body), &mut cx) {
         pieces.push(frame.into_data().unwrap());
     }
     // Controls have a name.
     pieces.retain(|piece| piece.starts_with(b"id: ") && !piece.windows(8).any(|text| text == b"event: $"));
     pieces
+}
+
+async fn pieces(log: &Log, session: Option<Session>) -> Vec<Bytes> {
+    taken(&mut stream(log, session).await)
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,6 +220,31 @@ async fn events_that_are_there_leave_together_whole_and_in_order() {
         let again = self::pieces(&log, forever()).await;
         assert!(limited.iter().zip(&again).all(|(one, other)| one.as_ptr() == other.as_ptr()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_holds_one_copy_and_else_what_is_shared() {
+    let log = Log::new();
+    let burst = || {
+        for n in 0..8 {
+            log.publish(Event::json("message", &n).unwrap()).unwrap();
+        }
+    };
+    let mut body = stream(&log, None).await;
+    let mut held = Vec::new();
+    for pieces in [1, 8, 8] {
+        burst();
+        let taken = taken(&mut body);
+        assert_eq!(taken.len(), pieces);
+        held.extend(taken);
+    }
+    let shared = pieces(&log, Some(Session::expires_in(Duration::from_secs(3600)))).await;
+    assert!(held[1..].iter().zip(&shared[8..]).all(|(one, other)| one.as_ptr() == other.as_ptr()));
+    // The host has written them, and looks for more.
+    drop(held);
+    assert_eq!(taken(&mut body), Vec::<Bytes>::new());
+    burst();
+    assert_eq!(taken(&mut body).len(), 1);
 }
 
 /// What a client makes of a block: WHATWG HTML, section 9.2.6, for one event.
