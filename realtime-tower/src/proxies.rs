@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
 /// The address of the peer, where the host knows it: put it into the request's extensions, to have readers counted by
-/// address and a proxy believed. `realtime_axum` does it for you.
+/// address and a proxy believed. `realtime_axum` does it for you, unless a layer has put in another.
 ///
 /// ```
 /// use std::net::SocketAddr;
