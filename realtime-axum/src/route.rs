@@ -136,7 +136,10 @@ pub(crate) fn admit<T: Transports>(
     parts: &mut Parts,
     takes_messages: bool,
 ) -> Result<Admitted, Response> {
-    if let Some(ConnectInfo(address)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+    // A layer that has put one in knows better than the socket.
+    if parts.extensions.get::<Peer>().is_none()
+        && let Some(ConnectInfo(address)) = parts.extensions.get::<ConnectInfo<SocketAddr>>()
+    {
         let peer = Peer(*address);
         parts.extensions.insert(peer);
     }

@@ -280,4 +280,29 @@ mod tests {
         assert!(!check_behind(&Proxies::default().trust([10, 0, 0, 2]), &Origins::default(), &headers));
         assert!(check_behind(&Proxies::default().trust([10, 0, 0, 1]), &Origins::default(), &headers));
     }
+
+    /// A proxy that adds a line and one that adds to a line say the same: what stands before, anybody may have written.
+    #[test]
+    fn of_several_forwarded_hosts_the_last_is_the_proxys_whatever_lines_they_come_in() {
+        let proxies = Proxies::default().trust([10, 0, 0, 1]);
+        for lines in
+            [&["evil.example", "shop.example"][..], &["a.example, evil.example", "b.example, shop.example"]]
+        {
+            let may = |origin| {
+                let forwarded = lines.iter().map(|line| ("x-forwarded-host", *line));
+                let headers: Vec<_> = std::iter::once(("origin", origin)).chain(forwarded).collect();
+                check_behind(&proxies, &Origins::default(), &headers)
+            };
+            assert_eq!(
+                (may("https://shop.example"), may("https://evil.example")),
+                (true, false),
+                "{lines:?}"
+            );
+        }
+        let unreadable = [("origin", "http://a.example:8080"), ("x-forwarded-host", "shop.example\u{e9}")];
+        assert!(
+            !check_behind(&proxies, &Origins::default(), &unreadable),
+            "what cannot be read is no other host"
+        );
+    }
 }

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue};
 
 /// The address of the peer, where the host knows it: put it into the request's extensions, to have readers counted by
-/// address and a proxy believed. `realtime_axum` does it for you.
+/// address and a proxy believed. `realtime_axum` does it for you, unless a layer has put in another.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -23,9 +23,9 @@ pub struct Peer(pub SocketAddr);
 
 /// The reverse proxies in front of a mount: what they say of a client is believed, of anybody else it is not looked at.
 ///
-/// Of them `X-Forwarded-Host` is the host that a page's `Origin` is compared with, and `X-Forwarded-For` the address that readers
-/// are counted by: the last one in it that is no proxy of ours, for what stands before it anybody may have written. So every
-/// proxy of a chain is to be named, and each has to add to the header or to overwrite it.
+/// Of them `X-Forwarded-Host` is the host that a page's `Origin` is compared with: the last one in it. `X-Forwarded-For` is the address
+/// that readers are counted by: the last one in it that is no proxy of ours. What stands before, in the same line or in one of its own,
+/// anybody may have written. So every proxy of a chain is to be named, and each has to add to the header or to overwrite it.
 ///
 /// ```
 /// use realtime_tower::{Config, Proxies};
@@ -46,11 +46,12 @@ impl Proxies {
     /// The host the client asked for.
     pub(crate) fn host<'a>(&self, parts: &'a Parts) -> Option<&'a str> {
         const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-host");
-        let forwarded =
-            peer(parts).filter(|peer| self.0.contains(peer)).and_then(|_| parts.headers.get(FORWARDED));
+        let believed = peer(parts).filter(|peer| self.0.contains(peer));
+        // Of several lines the last, as within one: what stands before it came with the request.
+        let forwarded = believed.and_then(|_| parts.headers.get_all(FORWARDED).iter().next_back());
         let host = |value: &'a HeaderValue| value.to_str().ok();
-        match forwarded.and_then(host) {
-            Some(hosts) => hosts.split(',').next_back().map(str::trim),
+        match forwarded {
+            Some(hosts) => host(hosts)?.split(',').next_back().map(str::trim),
             None => match parts.uri.authority() {
                 Some(authority) => Some(authority.as_str()),
                 None => parts.headers.get(HOST).and_then(host),

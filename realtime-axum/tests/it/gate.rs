@@ -1,10 +1,14 @@
 //! The gate before a handler: what is answered without its extractors, and where a route may stand.
 
+use std::net::SocketAddr;
+
 use axum::Router;
+use axum::extract::ConnectInfo;
 use http::Method;
 use realtime_axum::Realtime;
 use realtime_core::{Log, Topic};
-use realtime_tower::Config;
+use realtime_tower::{Config, Peer};
+use tower::ServiceExt;
 
 use crate::extractor::Rooms;
 use crate::kit::{JSON, SSE, app, ask, events, get, open, readers, request, tick};
@@ -76,6 +80,30 @@ async fn a_full_mount_sends_away_before_the_extractors_and_keeps_no_place() {
     assert_eq!((get(&app, "/events", &[]).await.status.as_u16(), readers(&handle.stats())), (200, 0));
 }
 
+/// As a layer finds out behind something whose own address is everybody's.
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_a_layer_has_put_in_is_whom_readers_are_counted_by() {
+    let per_address = Config { readers_per_address_max: Some(1), ..Config::default() };
+    let (mount, _handle) = realtime_axum::mount().config(per_address).build();
+    let app: Router = Router::new().route("/events", mount.route(events)).with_state(Log::new());
+    let asked = |found: Option<u8>| {
+        let mut request = request("GET", "/events", &[SSE], "");
+        request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([10, 0, 0, 1], 40_000))));
+        if let Some(last) = found {
+            request.extensions_mut().insert(Peer(SocketAddr::from(([203, 0, 113, last], 40_000))));
+        }
+        app.clone().oneshot(request)
+    };
+    let mut held = Vec::new();
+    for (found, is_let_in) in
+        [(Some(1), true), (Some(2), true), (Some(1), false), (None, true), (None, false), (Some(3), true)]
+    {
+        let response = asked(found).await.unwrap();
+        assert_eq!(response.headers().contains_key("stream-next-offset"), is_let_in, "{found:?}");
+        held.push(response);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn head_runs_the_handler_but_subscribes_nothing_and_takes_no_seat() {
     let rooms = Rooms::default();
@@ -139,7 +167,6 @@ async fn it_nests_and_merges_beside_other_routes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_dropped_in_the_handler_gives_its_seat_back() {
-    use tower::ServiceExt;
     let (mount, handle) = realtime_axum::mount().build();
     async fn stuck(rt: Realtime) -> axum::response::Response {
         std::future::pending::<()>().await;
