@@ -1,5 +1,7 @@
 //! What a poll of any kind answers with: one bounded page of a feed, and its JSON.
 
+mod pieces;
+
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -20,6 +22,7 @@ use crate::signed::{CursorForm, CursorText};
 use crate::stats::add;
 use crate::timer::{Deadline, within};
 use crate::{observe, reject};
+use pieces::{PIECE_BYTES, Pieces};
 
 /// How much one answer of a poll carries at most.
 ///
@@ -58,6 +61,14 @@ impl Media {
         match (json, lines) {
             (Some(json), Some(lines)) if lines.1.weight() <= json.1.weight() => Some(json),
             (json, lines) => lines.or(json),
+        }
+    }
+
+    /// What stands between two events.
+    fn between(self) -> &'static [u8] {
+        match self {
+            Self::Json => b",",
+            Self::NdJson => b"\n",
         }
     }
 
@@ -346,9 +357,9 @@ impl Page {
         }
         *response.headers_mut() = head;
         if status == StatusCode::OK {
-            let body = self.body(media, &next, cursors);
-            add(&counters.bytes, body.len() as u64);
-            *response.body_mut() = body.into();
+            let (body, bytes) = self.body(media, &next, cursors);
+            add(&counters.bytes, bytes as u64);
+            *response.body_mut() = body;
         }
         response
     }
@@ -374,50 +385,46 @@ impl Page {
             || if_none_match.iter().any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
     }
 
-    fn body(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Bytes {
-        match media {
-            Media::Json => self.json(next, cursors),
-            Media::NdJson => self.lines(cursors),
+    /// The body, and its bytes. One that is large is made as it is taken.
+    fn body(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> (Body, usize) {
+        if self.room() > PIECE_BYTES {
+            let (mut begin, mut end) = (Vec::new(), Vec::new());
+            self.begin(media, cursors, &mut begin);
+            self.end(media, next, cursors, &mut end);
+            let entries = self.entries().cloned().collect();
+            let pieces = Pieces::new(begin, entries, media.between(), cursors.clone(), end);
+            let bytes = pieces.len();
+            return (Body::stream(pieces), bytes);
         }
+        let whole = self.whole(media, next, cursors);
+        let bytes = whole.len();
+        (whole.into(), bytes)
     }
 
     /// Written into one buffer that fits, for one with room to spare is shared by one more allocation.
-    fn json(&self, next: &CursorText, cursors: &CursorForm) -> Bytes {
-        let gap = self.gap.as_ref().map(|gap| envelope::gap_with(gap, |cursor| cursors.text(cursor)));
-        let begin: [&[u8]; 4] = match &gap {
-            Some(gap) => [b"{\"gap\":", gap.as_bytes(), b",", EVENTS],
-            None => [b"{", b"", b"", EVENTS],
-        };
-        let end: [&[u8]; 5] = [
-            b"],\"next\":\"",
-            next.as_bytes(),
-            if self.up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
-            if self.closed { b",\"closed\":true" } else { b",\"closed\":false" },
-            b"}",
-        ];
-        if let Some(message) = self.only().filter(|_| cursors.is_plain()) {
+    fn whole(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Bytes {
+        if let Some(message) = self.only().filter(|_| media == Media::Json && cursors.is_plain()) {
             let message = message.encoded(envelope::FORMAT, envelope::event);
-            let [open, gap, comma, events] = begin;
-            let [close, next, up_to_date, closed, brace] = end;
-            return [open, gap, comma, events, &message, close, next, up_to_date, closed, brace]
-                .concat()
-                .into();
+            let [close, next, up_to_date, closed, brace] = self.json_end(next);
+            return [b"{", EVENTS, &message, close, next, up_to_date, closed, brace].concat().into();
         }
         let mut out = Vec::with_capacity(self.room());
-        begin.iter().for_each(|piece| out.extend_from_slice(piece));
-        let mut separator: &[u8] = b"";
-        for (cursor, message) in self.messages() {
-            out.extend_from_slice(separator);
-            write_message(&mut out, cursor, &message, cursors);
-            separator = b",";
+        self.begin(media, cursors, &mut out);
+        let mut comma: &[u8] = b"";
+        for entry in self.entries() {
+            out.extend_from_slice(comma);
+            let message = entry.encoded(envelope::FORMAT, envelope::event);
+            let rest = write_id(&mut out, entry.cursor(), message, cursors);
+            out.extend_from_slice(&rest);
+            comma = media.between();
         }
-        end.iter().for_each(|piece| out.extend_from_slice(piece));
+        self.end(media, next, cursors, &mut out);
         out.into()
     }
 
-    /// The event of a page that has no other.
+    /// The event of a page that has no other, and no gap.
     fn only(&self) -> Option<&Entry> {
-        self.first.as_ref().filter(|_| self.events == 1)?.iter().next()
+        self.first.as_ref().filter(|_| self.events == 1 && self.gap.is_none())?.iter().next()
     }
 
     /// Bytes that a page of several takes, or a little more.
@@ -425,34 +432,52 @@ impl Page {
         128 + self.bytes + 96 * self.events
     }
 
-    /// The messages of `realtime.v1`, one a line. The last has the place: `$end` of a closed source, `$live` at the
-    /// tail, `$ping` where the page was cut.
-    fn lines(&self, cursors: &CursorForm) -> Bytes {
-        let mut out = Vec::with_capacity(self.room());
-        let control = |out: &mut Vec<u8>, control: Control| {
-            out.extend_from_slice(control.message_with(|cursor| cursors.text(cursor)).as_bytes());
-            out.push(b'\n');
-        };
-        if let Some(gap) = &self.gap {
-            control(&mut out, Control::Gap(**gap));
+    /// What stands before the events.
+    fn begin(&self, media: Media, cursors: &CursorForm, out: &mut Vec<u8>) {
+        match (media, &self.gap) {
+            (Media::Json, gap) => {
+                out.push(b'{');
+                if let Some(gap) = gap {
+                    out.extend_from_slice(b"\"gap\":");
+                    out.extend_from_slice(envelope::gap_with(gap, |cursor| cursors.text(cursor)).as_bytes());
+                    out.push(b',');
+                }
+                out.extend_from_slice(EVENTS);
+            }
+            (Media::NdJson, Some(gap)) => write_line(out, &Control::Gap(**gap), cursors),
+            (Media::NdJson, None) => {}
         }
-        for (cursor, message) in self.messages() {
-            write_message(&mut out, cursor, &message, cursors);
-            out.push(b'\n');
+    }
+
+    /// What stands behind them. The messages of `realtime.v1`, one a line, have a last one with the place: `$end` of a closed
+    /// source, `$live` at the tail, `$ping` where the page was cut.
+    fn end(&self, media: Media, next: &CursorText, cursors: &CursorForm, out: &mut Vec<u8>) {
+        if media == Media::Json {
+            return self.json_end(next).iter().for_each(|piece| out.extend_from_slice(piece));
+        }
+        if self.events > 0 {
+            out.extend_from_slice(media.between());
         }
         let last = match (self.closed, self.up_to_date) {
             (true, _) => Control::End { cursor: Some(self.next), reason: EndReason::Closed, retry: None },
             (false, true) => Control::Live(self.next),
             (false, false) => Control::Ping(self.next),
         };
-        control(&mut out, last);
-        out.into()
+        write_line(out, &last, cursors);
     }
 
-    fn messages(&self) -> impl Iterator<Item = (Cursor, Bytes)> + '_ {
-        self.first.iter().chain(&self.rest).flat_map(|batch| {
-            batch.iter().map(Entry::cursor).zip(batch.encoded(envelope::FORMAT, envelope::event))
-        })
+    fn json_end<'a>(&self, next: &'a CursorText) -> [&'a [u8]; 5] {
+        [
+            b"],\"next\":\"",
+            next.as_bytes(),
+            if self.up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
+            if self.closed { b",\"closed\":true" } else { b",\"closed\":false" },
+            b"}",
+        ]
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.first.iter().chain(&self.rest).flat_map(Batch::iter)
     }
 }
 
@@ -468,16 +493,20 @@ fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<Header
 
 const EVENTS: &[u8] = b"\"events\":[";
 
-/// A message as it is shared, or with the id that is this reader's.
-fn write_message(out: &mut Vec<u8>, cursor: Cursor, message: &[u8], cursors: &CursorForm) {
+fn write_line(out: &mut Vec<u8>, control: &Control, cursors: &CursorForm) {
+    out.extend_from_slice(control.message_with(|cursor| cursors.text(cursor)).as_bytes());
+    out.push(b'\n');
+}
+
+/// What follows is a message as it is shared, or what of it is behind the id that is this reader's and has been written.
+fn write_id(out: &mut Vec<u8>, cursor: Cursor, message: Bytes, cursors: &CursorForm) -> Bytes {
     if cursors.is_plain() {
-        return out.extend_from_slice(message);
+        return message;
     }
     let id = cursors.text(cursor);
-    let (before, rest) = message.split_at(envelope::ID_AT);
-    out.extend_from_slice(before);
+    out.extend_from_slice(&message[..envelope::ID_AT]);
     out.extend_from_slice(id.as_bytes());
-    out.extend_from_slice(&rest[id.plain_len()..]);
+    message.slice(envelope::ID_AT + id.plain_len()..)
 }
 
 #[cfg(test)]

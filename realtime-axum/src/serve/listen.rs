@@ -12,7 +12,7 @@ use super::ServeConfig;
 ///
 /// ```
 /// use std::{io, net::SocketAddr};
-/// use realtime_axum::Listen;
+/// use realtime_axum::{Listen, ServeConfig};
 /// use tokio::net::{TcpListener, TcpStream};
 ///
 /// /// Two addresses, one server.
@@ -26,6 +26,11 @@ use super::ServeConfig;
 ///             accepted = self.0.accept() => accepted,
 ///             accepted = self.1.accept() => accepted,
 ///         }
+///     }
+///
+///     /// Else the kernel holds megabytes for a peer that reads nothing.
+///     fn prepare(&self, io: &TcpStream, config: &ServeConfig) -> io::Result<()> {
+///         self.0.prepare(io, config)
 ///     }
 /// }
 /// ```
@@ -43,7 +48,9 @@ pub trait Listen: Send + 'static {
     /// It may be dropped at any point, and must not lose a connection by that.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Io, SocketAddr)>> + Send;
 
-    /// Sets what the configuration wants of the kernel, for one connection.
+    /// Sets what the configuration wants of the kernel, for one connection. By default nothing: a listener around others hands it on to
+    /// them, or goes without `TCP_NODELAY`, [`unsent_bytes_max`](ServeConfig::unsent_bytes_max), `send_buffer_bytes` and
+    /// `unacknowledged_wait`.
     ///
     /// # Errors
     /// The kernel refuses. The connection is served all the same.

@@ -3,11 +3,11 @@
 use std::task::Waker;
 
 use proptest::prelude::*;
-use realtime_core::{GapReason, SourceErrorKind};
+use realtime_core::{Event, GapReason, SourceErrorKind};
 
 use super::*;
 use crate::config::Config;
-use crate::fixture::{Item, at, batch, events, feed, feed_of, permit, signed};
+use crate::fixture::{Item, at, batch, entry, events, feed, feed_of, permit, signed};
 
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -76,7 +76,7 @@ async fn a_signed_page_is_the_same_with_a_tag_on_every_cursor() {
         for media in [Media::Json, Media::NdJson] {
             let (_, plain, etag) = answered(&page, media, &[], 200);
             let next = cursors.text(page.next);
-            let body = page.body(media, &next, &cursors);
+            let body = page.whole(media, &next, &cursors);
             assert_eq!(std::str::from_utf8(&body), Ok(&*tagged(&plain)));
             let signed_etag = if page.gap.is_none() { page.etag(media, &next, &cursors) } else { None };
             assert_eq!(
@@ -393,5 +393,47 @@ proptest! {
             }
         });
         prop_assert_eq!(seen, (1..=total).collect::<Vec<_>>());
+    }
+}
+
+/// The frames of a body, and what it says of its length beforehand.
+fn frames(body: Body) -> (Vec<Bytes>, Option<u64>) {
+    let size = http_body::Body::size_hint(&body).exact();
+    let mut body = Box::pin(body);
+    let mut cx = Context::from_waker(Waker::noop());
+    let frames = std::iter::from_fn(|| match http_body::Body::poll_frame(body.as_mut(), &mut cx) {
+        Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+        _ => None,
+    });
+    (frames.collect(), size)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_page_leaves_in_pieces_that_are_the_page() {
+    // Small ones, one that is larger than a piece, and one behind it.
+    let sizes = (1..=900).map(|n| n % 50).chain([0, 100_000, 5]);
+    let entries = (1..).zip(sizes).map(|(n, bytes)| entry(n, Event::text("n", "x".repeat(bytes)).unwrap()));
+    let entries: Vec<_> = entries.collect();
+    let place = at(entries.len() as u128);
+    let batch = Batch::new(entries, place, true).unwrap();
+    for (cursors, media, gap) in [CursorForm::default(), signed()].iter().flat_map(|cursors| {
+        [
+            (Media::Json, None),
+            (Media::NdJson, None),
+            (Media::Json, Some(gap(0, 1))),
+            (Media::NdJson, Some(gap(0, 1))),
+        ]
+        .map(|(media, gap)| (cursors, media, gap))
+    }) {
+        let mut page = filled(limits(1_000, 1 << 20), [Ok(Delivery::Events(batch.clone()))]).await;
+        page.gap = gap.map(Box::new);
+        let next = cursors.text(page.next);
+        let whole = page.whole(media, &next, cursors);
+        let (body, bytes) = page.body(media, &next, cursors);
+        let (frames, said) = frames(body);
+        assert_eq!((bytes, said), (whole.len(), Some(whole.len() as u64)), "{media:?} {gap:?}");
+        assert!(frames.concat() == whole, "{media:?} {gap:?}");
+        let large: Vec<_> = frames.iter().filter(|frame| frame.len() > 2 * pieces::PIECE_BYTES).collect();
+        assert!(frames.len() > 4 && large.len() == 1 && large[0].len() > 100_000, "{media:?} {gap:?}");
     }
 }

@@ -11,7 +11,7 @@ use realtime_core::Cursor;
 use sha2::Sha256;
 
 /// The form of one reader's cursors. Plain without keys.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct CursorForm(Option<Box<Signature>>);
 
 impl CursorForm {
@@ -42,6 +42,7 @@ impl fmt::Debug for CursorForm {
 }
 
 /// What makes the tags of one scope and subject under one key.
+#[derive(Clone)]
 pub(super) struct Signature(Hmac<Sha256>);
 
 impl Signature {
