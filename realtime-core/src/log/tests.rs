@@ -294,6 +294,24 @@ fn age_is_counted_by_the_clock_that_was_given() {
     assert_eq!(read(&log, Start::After(at(0))), ["open 0 trimmed Some(0)..2", "live 2"]);
 }
 
+/// D-10: a heartbeat is enough, where nobody publishes.
+#[test]
+fn what_is_too_old_goes_when_a_reader_that_waits_is_polled() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SECONDS: AtomicU64 = AtomicU64::new(0);
+    let now = || std::time::Duration::from_secs(SECONDS.load(Ordering::Relaxed));
+    let keep = Keep::history().age(std::time::Duration::from_secs(10));
+    let log = Log::builder().clock(now).keep(TopicSet::all(), keep).build();
+    let mut reader = log.subscribe(Start::Earliest);
+    log.publish(on("a")).unwrap();
+    assert_eq!(drain(&mut reader).len(), 3);
+    let retained = || log.shared.state.lock().all.len();
+    assert_eq!(retained(), 1);
+    SECONDS.store(10, Ordering::Relaxed);
+    assert!(reader.next().now_or_never().is_none());
+    assert_eq!(retained(), 0);
+}
+
 #[test]
 fn the_latest_per_key_is_never_lost_and_a_fresh_reader_gets_it() {
     let table = TopicSet::one(topic("t"));

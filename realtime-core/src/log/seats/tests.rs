@@ -429,6 +429,19 @@ fn who_waits_need_not_park_again_until_somebody_is_called() {
     }
 }
 
+/// A crowd is polled for its heartbeats: each would take two locks, to find what it knows.
+#[test]
+fn who_waits_and_is_polled_again_takes_no_lock() {
+    let log = Log::new();
+    let mut follower = Follower::of(&log);
+    let held = (log.shared.state.lock(), log.shared.seats.shards.each_ref().map(|shard| shard.room.lock()));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(follower.poll()));
+    let polled = told.recv_timeout(std::time::Duration::from_secs(20));
+    drop(held);
+    assert_eq!(polled, Ok(Poll::Pending));
+}
+
 #[test]
 fn who_comes_helps_another_shard_when_its_own_is_done() {
     let seats = Seats::new();
