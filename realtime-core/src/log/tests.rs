@@ -453,6 +453,27 @@ fn nobody_follows_a_place_that_the_log_does_not_have() {
     assert_eq!(log.clone().as_log(), log.as_log());
 }
 
+/// Whoever reads by views keeps them in maps: those of a log's topics are not to stand in one place there.
+#[test]
+fn a_view_is_a_log_of_its_own_and_is_told_by_its_topics() {
+    use std::hash::{BuildHasher, RandomState};
+    let (log, other, hasher) = (Log::new(), Log::new(), RandomState::new());
+    let view = log.topic("a");
+    assert_eq!(view.as_log().as_ref(), Some(&view));
+    assert_eq!(hasher.hash_one(&view), hasher.hash_one(log.clone().topic("a")));
+    for differs in [log.topic("b"), other.topic("a"), log.topics(TopicSet::all())] {
+        assert_ne!(view, differs);
+        assert_ne!(hasher.hash_one(&view), hasher.hash_one(&differs));
+    }
+}
+
+#[test]
+fn what_a_log_holds_is_not_shown() {
+    let log = Log::new();
+    log.publish(Event::text("e", "secret").unwrap()).unwrap();
+    assert_eq!(format!("{log:?}"), "Log { shared: Shared { .. } }");
+}
+
 #[test]
 fn a_live_reader_waits_for_no_lock_of_the_logs() {
     let log = log(Keep::history());
