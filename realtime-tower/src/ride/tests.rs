@@ -277,6 +277,29 @@ async fn who_boards_in_silence_is_silent_no_longer_than_the_heartbeat() {
     }
 }
 
+/// D-15: and those who come next have one that begins where they stand.
+#[tokio::test(start_paused = true)]
+async fn a_driver_of_nobody_ends_at_the_next_event_or_beat() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let [mut ride, _other] = [(); 2].map(|()| join(&mount, &log, "a"));
+    let topic = realtime_core::Topic::new("a").unwrap();
+    for beats in [false, true] {
+        let (writer, _peer) = pair(&listener).await;
+        ride.board(boarding(writer, log.tail()), Waker::noop()).unwrap();
+        turn().await;
+        drop(ride.alight());
+        turn().await;
+        assert_eq!(mount.views.riders(), [Some(0)], "whoever alights is soon back");
+        if beats {
+            tokio::time::advance(Duration::from_secs(15)).await;
+        } else {
+            log.publish(Event::text("n", "x").unwrap().with_topic(topic.clone())).unwrap();
+        }
+        turn().await;
+        assert_eq!(mount.views.riders(), [None]);
+    }
+}
+
 /// D-02: two would read now, and each write what it has read.
 #[tokio::test]
 async fn a_task_that_was_let_go_writes_nothing_to_those_who_came_after() {
