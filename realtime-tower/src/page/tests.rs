@@ -340,6 +340,42 @@ async fn lines_are_the_messages_of_v1_and_the_last_has_the_place() {
     );
 }
 
+/// Of two that are accepted alike, the higher rank is meant.
+#[test]
+fn a_poll_that_is_named_beats_a_stream_and_a_wait_or_no_wish_does_not() {
+    for (headers, expected) in [
+        (&[][..], RANK_WAITING),
+        (&[("accept", "*/*")], RANK_WAITING),
+        (&[("accept", "application/json")], RANK_STREAM + 1),
+        (&[("accept", "application/json"), ("prefer", "wait=0")], RANK_STREAM + 1),
+        (&[("accept", "application/json"), ("prefer", "wait=5")], RANK_LEAST),
+        (&[("prefer", "wait=5")], RANK_LEAST),
+    ] {
+        let request = http::Request::get("/");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let ask = Ask::new(&request.body(()).unwrap().into_parts().0);
+        let (_, accepted) = Media::accepted(&ask).unwrap();
+        assert_eq!(rank(&ask, accepted), expected, "{headers:?}");
+    }
+    assert!(RANK_LEAST < RANK_WAITING && RANK_WAITING < RANK_STREAM);
+}
+
+#[test]
+fn a_source_that_fails_is_away_for_as_long_as_it_says_or_the_mount_does() {
+    let (_mount, permit) = permit(Config { retry: Duration::from_secs(1000), ..Config::default() });
+    let error = || SourceError::new(SourceErrorKind::Failed, "broken");
+    for (error, least) in [
+        (None, 1000),
+        (Some(error()), 1000),
+        (Some(error().with_retry_after(Duration::from_secs(5000))), 5000),
+    ] {
+        let response = failed(error, &permit);
+        assert_eq!(response.status(), 503);
+        let retry = response.headers()[http::header::RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap();
+        assert!((least..=2 * least).contains(&retry), "{retry} of {least}");
+    }
+}
+
 #[test]
 fn a_form_is_chosen_by_weight_and_json_where_they_are_equal() {
     let cases = [

@@ -370,13 +370,29 @@ async fn what_others_were_sent_before_it_boarded_was_not_sent_to_it() {
 async fn a_runtime_of_several_workers_has_several_drivers_for_a_crowd_alone() {
     let (mount, log) = (Mount::new(Config::default(), &["test"]), Log::new());
     let mut rides: Vec<_> = (0..1_000).map(|_| join(&mount, &log, "crowd")).collect();
-    let few: Vec<_> = (0..100).map(|_| join(&mount, &log, "few")).collect();
+    let mut few: Vec<_> = (0..128).map(|_| join(&mount, &log, "few")).collect();
     assert_eq!((mount.views.len(), mount.views.riders().len()), (2, 3 + 1));
+    few.push(join(&mount, &log, "few"));
+    assert_eq!((mount.views.len(), mount.views.riders().len()), (2, 3 + 2));
     drop(few);
     rides.truncate(1);
     assert_eq!((mount.views.len(), mount.views.riders().len()), (1, 1));
     drop(rides);
     assert_eq!(mount.views.len(), 0);
+}
+
+/// And twice what is there stays, as of riders.
+#[tokio::test]
+async fn views_that_are_read_no_more_take_their_room_along() {
+    let (mount, log) = (Mount::new(Config::default(), &["test"]), Log::new());
+    let mut rides: Vec<_> = (0..300).map(|n| join(&mount, &log, &n.to_string())).collect();
+    let mut room_for = |count| {
+        rides.truncate(count);
+        mount.views.room()
+    };
+    let full = room_for(300);
+    assert!((2 * 120..=full).contains(&room_for(120)));
+    assert!((2 * 50..full / 2).contains(&room_for(50)));
 }
 
 /// It was sent something all the same, and is not due for a beat.
