@@ -212,6 +212,18 @@ async fn a_source_that_gives_nothing_in_time_is_away_and_one_that_gave_something
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_reaches_the_tail_is_answered_without_a_wait_for_more() {
+    for (events_max, is_cut) in [(3, false), (2, true)] {
+        let (script, mut feed) = feed();
+        script.send(Ok(Delivery::Events(batch(1..=3, true)))).unwrap();
+        let mut page = Page::new(&opened());
+        let began = tokio::time::Instant::now();
+        page.fill(&mut feed, limits(events_max, 1000), PATIENCE).await.unwrap();
+        assert_eq!((page.events, page.up_to_date, began.elapsed()), (events_max, !is_cut, Duration::ZERO));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn news_the_end_and_a_drain_end_a_wait_and_a_moved_place_does_not() {
     let second = Duration::from_secs(1);
     let cases: [(Option<Item>, bool, u64, usize); 5] = [
