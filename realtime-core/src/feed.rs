@@ -309,3 +309,28 @@ impl<'a> IntoIterator for &'a Batch {
         self.iter()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    /// D-01: what is cut off is read again from its place; what was behind the last entry and not of the reader is passed over.
+    #[test]
+    fn a_batch_that_is_cut_ends_where_its_last_entry_is_and_one_that_fits_is_left_alone() {
+        let at = |position| Cursor::new(1, position);
+        let entry = |position| Entry::new(at(position), Event::text("e", "x").unwrap());
+        for (count, len, expected) in [
+            (3, 1, (1, at(1), false)),
+            (3, 2, (2, at(2), false)),
+            (3, 3, (3, at(9), true)),
+            (3, 4, (3, at(9), true)),
+            (1, 1, (1, at(9), true)),
+            (1, 2, (1, at(9), true)),
+        ] {
+            let mut batch = Batch::new((1..=count).map(entry).collect(), at(9), true).unwrap();
+            batch.truncate(NonZeroUsize::new(len).unwrap());
+            assert_eq!((batch.len(), batch.cursor(), batch.is_live()), expected, "{len} of {count}");
+        }
+    }
+}

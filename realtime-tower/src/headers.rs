@@ -62,3 +62,52 @@ pub(crate) fn answer(body: Body) -> Response<Body> {
     *response.headers_mut() = COMMON.clone();
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http::header::ETAG;
+    use http_body::Body as _;
+
+    use super::*;
+
+    /// Caches, browsers and scripts of another origin are to treat each alike.
+    #[test]
+    fn every_answer_begins_with_what_all_of_them_say() {
+        let response = answer(Body::from("some".to_owned()));
+        assert_eq!(response.body().size_hint().exact(), Some(4));
+        let head = response.headers();
+        assert_eq!(head.len(), 4);
+        assert_eq!(head[CACHE_CONTROL], "no-store");
+        assert_eq!(head[X_CONTENT_TYPE_OPTIONS], "nosniff");
+        // What chooses an answer is in `Vary`, and what a client reads of it may be read.
+        assert_eq!(head[VARY], "accept, prefer, last-event-id");
+        let exposed = head[ACCESS_CONTROL_EXPOSE_HEADERS].to_str().unwrap();
+        for name in [NEXT_OFFSET, UP_TO_DATE, CLOSED, ETAG] {
+            assert!(exposed.split(", ").any(|exposed| exposed == name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_place_comes_with_the_flags_that_are_set() {
+        for (up_to_date, closed) in [(false, false), (true, false), (true, true)] {
+            let mut head = HeaderMap::new();
+            place(&mut head, "7-12", Tail { up_to_date, closed });
+            let flag = |name| head.get(name).map(|value| value == "true");
+            assert_eq!(head[NEXT_OFFSET], "7-12");
+            assert_eq!(
+                (flag(UP_TO_DATE), flag(CLOSED)),
+                (up_to_date.then_some(true), closed.then_some(true))
+            );
+        }
+    }
+
+    #[test]
+    fn no_proxy_keeps_or_changes_a_stream() {
+        let mut response = answer(Body::empty());
+        stream(response.headers_mut(), "text/event-stream");
+        let head = response.headers();
+        assert_eq!(head[CONTENT_TYPE], "text/event-stream");
+        assert_eq!(head[CACHE_CONTROL], "no-store, no-transform");
+        assert_eq!(head[ACCEL_BUFFERING], "no");
+    }
+}

@@ -270,6 +270,38 @@ mod tests {
         };
         assert_eq!(refused("cookie", "session=1"), Err(Refused::Cookie));
         assert_eq!(refused("origin", "http://b.example"), Err(Refused::Page));
+        assert!(Refused::Cookie.detail().contains("Origin, or no cookie"));
+        assert!(Refused::Page.detail().contains("Origins::allow"));
+    }
+
+    /// A form or an image of another site sends no `Origin` where the method is GET.
+    #[test]
+    fn what_a_browser_says_is_from_another_site_is_from_a_page_of_it() {
+        let strict = Origins::default();
+        for (sites, may) in [
+            (&["same-origin"][..], true),
+            (&["none"], true),
+            (&["same-site"], false),
+            (&["cross-site"], false),
+            (&[""], false),
+            (&["same-origin", "cross-site"], false),
+        ] {
+            let headers: Vec<_> = sites.iter().map(|site| ("sec-fetch-site", *site)).collect();
+            assert_eq!(check(&strict, &headers), may, "{sites:?}");
+        }
+    }
+
+    #[test]
+    fn of_an_origin_a_log_shows_what_can_be_printed_and_not_all_of_it() {
+        let long = format!("http://{}", "x".repeat(1_000));
+        for (origin, expected) in [
+            ("http://a.example", "http://a.example"),
+            ("a\"b", r#"a\"b"#),
+            ("\u{e9}", "unprintable"),
+            (&long, &long[..128]),
+        ] {
+            assert_eq!(shown(&HeaderValue::from_str(origin).unwrap()), expected);
+        }
     }
 
     #[test]

@@ -303,9 +303,10 @@ impl Page {
             self.up_to_date = false;
             return;
         };
+        // One that is cut is not live any more.
         batch.truncate(fits);
         self.is_full = fits.get() < whole;
-        self.up_to_date = batch.is_live() && !self.is_full;
+        self.up_to_date = batch.is_live();
         self.bytes += batch.iter().map(|entry| entry.event().payload().bytes().len() + 1).sum::<usize>();
         self.events += batch.len();
         self.next = batch.cursor();

@@ -18,3 +18,7 @@ pub use filter::{Filter, FilterFeed};
 pub use merge::{map, merge};
 pub use pump::{PumpError, PumpErrorKind};
 pub use stream::{iter, stream};
+
+#[cfg(test)]
+#[cfg(not(realtime_loom))]
+mod tests;

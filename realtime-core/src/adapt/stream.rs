@@ -71,10 +71,10 @@ where
     let pumped = log.clone();
     let pump = async move {
         for (n, event) in events.into_iter().enumerate() {
+            pump::publish(&pumped, Ok(event))?;
             if n % EVENTS_PER_TURN == EVENTS_PER_TURN - 1 {
                 yield_now().await;
             }
-            pump::publish(&pumped, Ok(event))?;
         }
         pumped.close();
         Ok(())

@@ -294,6 +294,24 @@ fn age_is_counted_by_the_clock_that_was_given() {
     assert_eq!(read(&log, Start::After(at(0))), ["open 0 trimmed Some(0)..2", "live 2"]);
 }
 
+/// D-10: a heartbeat is enough, where nobody publishes.
+#[test]
+fn what_is_too_old_goes_when_a_reader_that_waits_is_polled() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static SECONDS: AtomicU64 = AtomicU64::new(0);
+    let now = || std::time::Duration::from_secs(SECONDS.load(Ordering::Relaxed));
+    let keep = Keep::history().age(std::time::Duration::from_secs(10));
+    let log = Log::builder().clock(now).keep(TopicSet::all(), keep).build();
+    let mut reader = log.subscribe(Start::Earliest);
+    log.publish(on("a")).unwrap();
+    assert_eq!(drain(&mut reader).len(), 3);
+    let retained = || log.shared.state.lock().all.len();
+    assert_eq!(retained(), 1);
+    SECONDS.store(10, Ordering::Relaxed);
+    assert!(reader.next().now_or_never().is_none());
+    assert_eq!(retained(), 0);
+}
+
 #[test]
 fn the_latest_per_key_is_never_lost_and_a_fresh_reader_gets_it() {
     let table = TopicSet::one(topic("t"));
@@ -433,6 +451,27 @@ fn nobody_follows_a_place_that_the_log_does_not_have() {
     assert_eq!(log.topic("two\nlines").as_log(), None);
     assert_ne!(log.as_log(), other.as_log());
     assert_eq!(log.clone().as_log(), log.as_log());
+}
+
+/// Whoever reads by views keeps them in maps: those of a log's topics are not to stand in one place there.
+#[test]
+fn a_view_is_a_log_of_its_own_and_is_told_by_its_topics() {
+    use std::hash::{BuildHasher, RandomState};
+    let (log, other, hasher) = (Log::new(), Log::new(), RandomState::new());
+    let view = log.topic("a");
+    assert_eq!(view.as_log().as_ref(), Some(&view));
+    assert_eq!(hasher.hash_one(&view), hasher.hash_one(log.clone().topic("a")));
+    for differs in [log.topic("b"), other.topic("a"), log.topics(TopicSet::all())] {
+        assert_ne!(view, differs);
+        assert_ne!(hasher.hash_one(&view), hasher.hash_one(&differs));
+    }
+}
+
+#[test]
+fn what_a_log_holds_is_not_shown() {
+    let log = Log::new();
+    log.publish(Event::text("e", "secret").unwrap()).unwrap();
+    assert_eq!(format!("{log:?}"), "Log { shared: Shared { .. } }");
 }
 
 #[test]

@@ -212,6 +212,18 @@ async fn a_source_that_gives_nothing_in_time_is_away_and_one_that_gave_something
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_reaches_the_tail_is_answered_without_a_wait_for_more() {
+    for (events_max, is_cut) in [(3, false), (2, true)] {
+        let (script, mut feed) = feed();
+        script.send(Ok(Delivery::Events(batch(1..=3, true)))).unwrap();
+        let mut page = Page::new(&opened());
+        let began = tokio::time::Instant::now();
+        page.fill(&mut feed, limits(events_max, 1000), PATIENCE).await.unwrap();
+        assert_eq!((page.events, page.up_to_date, began.elapsed()), (events_max, !is_cut, Duration::ZERO));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn news_the_end_and_a_drain_end_a_wait_and_a_moved_place_does_not() {
     let second = Duration::from_secs(1);
     let cases: [(Option<Item>, bool, u64, usize); 5] = [
@@ -338,6 +350,42 @@ async fn lines_are_the_messages_of_v1_and_the_last_has_the_place() {
         (names(&live), &live[1]["id"]),
         (vec!["$gap".into(), "$live".into()], &at(9).to_string().into())
     );
+}
+
+/// Of two that are accepted alike, the higher rank is meant.
+#[test]
+fn a_poll_that_is_named_beats_a_stream_and_a_wait_or_no_wish_does_not() {
+    for (headers, expected) in [
+        (&[][..], RANK_WAITING),
+        (&[("accept", "*/*")], RANK_WAITING),
+        (&[("accept", "application/json")], RANK_STREAM + 1),
+        (&[("accept", "application/json"), ("prefer", "wait=0")], RANK_STREAM + 1),
+        (&[("accept", "application/json"), ("prefer", "wait=5")], RANK_LEAST),
+        (&[("prefer", "wait=5")], RANK_LEAST),
+    ] {
+        let request = http::Request::get("/");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        let ask = Ask::new(&request.body(()).unwrap().into_parts().0);
+        let (_, accepted) = Media::accepted(&ask).unwrap();
+        assert_eq!(rank(&ask, accepted), expected, "{headers:?}");
+    }
+    assert!(RANK_LEAST < RANK_WAITING && RANK_WAITING < RANK_STREAM);
+}
+
+#[test]
+fn a_source_that_fails_is_away_for_as_long_as_it_says_or_the_mount_does() {
+    let (_mount, permit) = permit(Config { retry: Duration::from_secs(1000), ..Config::default() });
+    let error = || SourceError::new(SourceErrorKind::Failed, "broken");
+    for (error, least) in [
+        (None, 1000),
+        (Some(error()), 1000),
+        (Some(error().with_retry_after(Duration::from_secs(5000))), 5000),
+    ] {
+        let response = failed(error, &permit);
+        assert_eq!(response.status(), 503);
+        let retry = response.headers()[http::header::RETRY_AFTER].to_str().unwrap().parse::<u64>().unwrap();
+        assert!((least..=2 * least).contains(&retry), "{retry} of {least}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use realtime_core::{Cursor, Event, Format, Log, Source as _};
@@ -178,17 +179,220 @@ fn boarding(writer: OwnedWriteHalf, place: Cursor) -> Boarding {
     Boarding { writer, place, last: Moment::now(), leash: None }
 }
 
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Bell(AtomicUsize);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn bells<const N: usize>() -> [(Arc<Bell>, Waker); N] {
+    std::array::from_fn(|_| {
+        let bell = Arc::<Bell>::default();
+        (bell.clone(), bell.into())
+    })
+}
+
+fn rung<const N: usize>(bells: &[(Arc<Bell>, Waker); N]) -> [usize; N] {
+    bells.each_ref().map(|(bell, _)| bell.0.load(Ordering::Relaxed))
+}
+
+/// Lets each task that is due be polled once. (`yield_now` lets them go on until none is.)
+async fn turn() {
+    let mut has_been = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut has_been, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_leaves_puts_off_nobody_but_one_that_is_alone_then() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let [mut stays, mut second, mut first] = [(); 3].map(|()| join(&mount, &log, "a"));
+    let (bells, mut peers) = (bells::<3>(), Vec::new());
+    for (ride, (_, waker)) in [&mut stays, &mut second, &mut first].into_iter().zip(&bells) {
+        let (writer, peer) = pair(&listener).await;
+        ride.board(boarding(writer, log.tail()), waker).unwrap();
+        peers.push(peer);
+    }
+    drop(first);
+    assert_eq!((mount.views.riders(), rung(&bells)), (vec![Some(2)], [0, 0, 0]));
+    drop(second);
+    assert_eq!((mount.views.riders(), rung(&bells)), (vec![None], [1, 0, 0]));
+}
+
+#[tokio::test]
+async fn one_alone_is_woken_by_whoever_comes_in_the_task_it_asked_from_last() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let (mut alone, bells) = (join(&mount, &log, "a"), bells::<2>());
+    let (mut writer, _peer) = pair(&listener).await;
+    for (_, waker) in &bells {
+        writer = alone.board(boarding(writer, log.tail()), waker).unwrap_err().writer;
+    }
+    let _second = join(&mount, &log, "a");
+    assert_eq!(rung(&bells), [0, 1]);
+}
+
+#[tokio::test]
+async fn who_is_put_off_is_woken_in_the_task_that_polled_last() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let ([mut rides, other], bells) = ([(); 2].map(|()| join(&mount, &log, "a")), bells::<2>());
+    let (writer, _peer) = pair(&listener).await;
+    rides.board(boarding(writer, log.tail()), &bells[0].1).unwrap();
+    assert!(rides.poll_put_off(&mut Context::from_waker(&bells[1].1)).is_pending());
+    drop(other);
+    assert_eq!(rung(&bells), [0, 1]);
+    assert!(rides.poll_put_off(&mut Context::from_waker(&bells[1].1)).is_ready());
+}
+
+/// D-06: whoever else has been sent something since.
+#[tokio::test(start_paused = true)]
+async fn who_boards_in_silence_is_silent_no_longer_than_the_heartbeat() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let (mut rides, mut peers) = ([(); 3].map(|()| join(&mount, &log, "a")), Vec::new());
+    let early = Moment::now();
+    tokio::time::advance(Duration::from_secs(10)).await;
+    let lasts = [Moment::now(), early, Moment::now()];
+    for (ride, last) in rides.iter_mut().zip(lasts) {
+        let (writer, peer) = pair(&listener).await;
+        writer.as_ref().set_nodelay(true).unwrap();
+        ride.board(Boarding { last, ..boarding(writer, log.tail()) }, Waker::noop()).unwrap();
+        peers.push(peer);
+        turn().await;
+    }
+    for seconds in [5, 15] {
+        let begun = tokio::time::Instant::now();
+        for peer in &mut peers {
+            said(peer, "(0)").await;
+        }
+        assert_eq!(begun.elapsed(), Duration::from_secs(seconds));
+    }
+}
+
+/// D-15: and those who come next have one that begins where they stand.
+#[tokio::test(start_paused = true)]
+async fn a_driver_of_nobody_ends_at_the_next_event_or_beat() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let [mut ride, _other] = [(); 2].map(|()| join(&mount, &log, "a"));
+    let topic = realtime_core::Topic::new("a").unwrap();
+    for beats in [false, true] {
+        let (writer, _peer) = pair(&listener).await;
+        ride.board(boarding(writer, log.tail()), Waker::noop()).unwrap();
+        turn().await;
+        drop(ride.alight());
+        turn().await;
+        assert_eq!(mount.views.riders(), [Some(0)], "whoever alights is soon back");
+        if beats {
+            tokio::time::advance(Duration::from_secs(15)).await;
+        } else {
+            log.publish(Event::text("n", "x").unwrap().with_topic(topic.clone())).unwrap();
+        }
+        turn().await;
+        assert_eq!(mount.views.riders(), [None]);
+    }
+}
+
+/// D-02: two would read now, and each write what it has read.
+#[tokio::test]
+async fn a_task_that_was_let_go_writes_nothing_to_those_who_came_after() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let mut keeps_it = join(&mount, &log, "a");
+    let mut other = join(&mount, &log, "a");
+    let [(first, _first), (again, mut peer)] = [pair(&listener).await, pair(&listener).await];
+    keeps_it.board(boarding(first, log.tail()), Waker::noop()).unwrap();
+    turn().await;
+    // Between these the task that was let go has not been polled.
+    drop(other);
+    drop(keeps_it.alight());
+    other = join(&mount, &log, "a");
+    keeps_it.board(boarding(again, log.tail()), Waker::noop()).unwrap();
+    let topic = realtime_core::Topic::new("a").unwrap();
+    for n in ["1", "2"] {
+        log.publish(Event::text("n", n).unwrap().with_topic(topic.clone())).unwrap();
+        turn().await;
+    }
+    said(&mut peer, "<1><2>").await;
+    drop(other);
+}
+
+/// The driver lets others have their turn amid a run: who has not had it has not moved, nor has anything been sent to it.
+#[tokio::test]
+async fn who_alights_amid_a_run_stands_where_it_stood_unless_it_has_had_it() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let (mut rides, mut peers) = (Vec::new(), Vec::new());
+    rides.resize_with(130, || join(&mount, &log, "a"));
+    for ride in &mut rides {
+        let (writer, peer) = pair(&listener).await;
+        ride.board(boarding(writer, log.tail()), Waker::noop()).unwrap();
+        peers.push(peer);
+    }
+    let topic = realtime_core::Topic::new("a").unwrap();
+    let note = Event::text("n", "x").unwrap().with_topic(topic);
+    let first = log.publish(note.clone()).unwrap();
+    for peer in &mut peers {
+        said(peer, "<1>").await;
+    }
+    // Among the tasks, for whoever blocks on the runtime comes when there is nothing left to do.
+    let amid = tokio::spawn(async move {
+        let second = log.publish(note).unwrap();
+        turn().await;
+        let alighted = [0, 129].map(|number| rides[number].alight().expect("it rides"));
+        (second, alighted)
+    });
+    let (second, [had, not]) = amid.await.unwrap();
+    assert_eq!((had.place, not.place), (second, first));
+    assert!(had.last > not.last);
+    drop((had, not));
+    let mut rest = String::new();
+    peers[0].read_to_string(&mut rest).await.unwrap();
+    peers[129].read_to_string(&mut rest).await.unwrap();
+    assert_eq!(rest, "<2>");
+}
+
+#[tokio::test]
+async fn what_others_were_sent_before_it_boarded_was_not_sent_to_it() {
+    let (mount, log, listener) = (Mount::new(Config::default(), &["test"]), Log::new(), listener().await);
+    let [mut ride, _other] = [(); 2].map(|()| join(&mount, &log, "a"));
+    let (before, (writer, _peer)) = (Moment::now(), pair(&listener).await);
+    ride.board(boarding(writer, log.tail()), Waker::noop()).unwrap();
+    assert!(ride.was_aboard(Moment::now()) && !ride.was_aboard(before));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_runtime_of_several_workers_has_several_drivers_for_a_crowd_alone() {
     let (mount, log) = (Mount::new(Config::default(), &["test"]), Log::new());
     let mut rides: Vec<_> = (0..1_000).map(|_| join(&mount, &log, "crowd")).collect();
-    let few: Vec<_> = (0..100).map(|_| join(&mount, &log, "few")).collect();
+    let mut few: Vec<_> = (0..128).map(|_| join(&mount, &log, "few")).collect();
     assert_eq!((mount.views.len(), mount.views.riders().len()), (2, 3 + 1));
+    few.push(join(&mount, &log, "few"));
+    assert_eq!((mount.views.len(), mount.views.riders().len()), (2, 3 + 2));
     drop(few);
     rides.truncate(1);
     assert_eq!((mount.views.len(), mount.views.riders().len()), (1, 1));
     drop(rides);
     assert_eq!(mount.views.len(), 0);
+}
+
+/// And twice what is there stays, as of riders.
+#[tokio::test]
+async fn views_that_are_read_no_more_take_their_room_along() {
+    let (mount, log) = (Mount::new(Config::default(), &["test"]), Log::new());
+    let mut rides: Vec<_> = (0..300).map(|n| join(&mount, &log, &n.to_string())).collect();
+    let mut room_for = |count| {
+        rides.truncate(count);
+        mount.views.room()
+    };
+    let full = room_for(300);
+    assert!((2 * 120..=full).contains(&room_for(120)));
+    assert!((2 * 50..full / 2).contains(&room_for(50)));
 }
 
 /// It was sent something all the same, and is not due for a beat.

@@ -64,11 +64,9 @@ impl Views {
         {
             view.get_mut().retain(|other| !Arc::ptr_eq(other, driver));
             gone = view.get().is_empty().then(|| view.remove_entry());
-            // Topics of one reader each come and go by the thousands.
-            if views.len() < views.capacity() / 4 {
-                let twice = views.len() * 2;
-                views.shrink_to(twice);
-            }
+            // Topics of one reader each come and go by the thousands. Of a table half goes, where that holds twice what is there.
+            let twice = views.len() * 2;
+            views.shrink_to(twice);
         }
         drop(views);
         drop(gone);
@@ -79,6 +77,12 @@ impl Views {
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.drivers().len()
+    }
+
+    /// How many there is room for.
+    #[cfg(test)]
+    pub(crate) fn room(&self) -> usize {
+        self.drivers().capacity()
     }
 
     #[cfg(test)]

@@ -123,7 +123,7 @@ impl Seats {
         shard.tell(&room);
         drop(room);
         drop(former);
-        self.wake_next(seat % SHARDS, |_| is_woken);
+        self.wake_next(seat, |_| is_woken);
     }
 
     /// Parks a reader in its seat unless there is news, which is looked for under the lock: a publish moves the head
@@ -185,19 +185,19 @@ impl Seats {
 
     /// Wakes the next of those who are due, as the reader of a seat comes.
     pub(crate) fn pass_on(&self, seat: usize) {
-        self.wake_next(seat % SHARDS, |own| own.is_woken(seat / SHARDS));
+        self.wake_next(seat, |own| own.is_woken(seat / SHARDS));
     }
 
     /// Of a comer's own shard if anybody is due in there: one for one that was woken, and some for who comes besides.
-    fn wake_next(&self, own: usize, is_woken: impl Fn(&Room) -> bool) {
-        for number in own..own + SHARDS {
+    fn wake_next(&self, seat: usize, is_woken: impl Fn(&Room) -> bool) {
+        for number in seat..seat + SHARDS {
             let shard = &self.shards[number % SHARDS];
             if !shard.is_due.load(Ordering::Acquire) {
                 continue;
             }
             let mut woken = [const { None }; FEW];
             let mut room = shard.room.lock();
-            let count = if number == own && !is_woken(&room) { FEW } else { 1 };
+            let count = if number == seat && !is_woken(&room) { FEW } else { 1 };
             room.take_first(&mut woken[..count]);
             shard.tell(&room);
             drop(room);

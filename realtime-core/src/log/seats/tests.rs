@@ -398,6 +398,19 @@ fn who_is_woken_for_nothing_hands_on_what_it_was_woken_with() {
     assert_eq!(run(&mut of_b, &event_and_rest), 8 * FIRST);
 }
 
+#[test]
+fn what_is_published_together_wakes_each_reader_of_any_of_it_once() {
+    let (log, [a, b, c]) = (Log::new(), ["a", "b", "c"].map(topic));
+    let set = |topic: &Topic| TopicSet::one(topic.clone());
+    let mut followers = [set(&a), set(&b), set(&c), TopicSet::all()].map(|set| Follower::of_set(&log, set));
+    let of = |topic: &Topic| event().with_topic(topic.clone());
+    log.publish_all([of(&a), of(&a), of(&b), of(&a)]).unwrap();
+    let woken = followers.each_ref().map(|follower| follower.1.0.load(Ordering::Relaxed));
+    assert_eq!(woken, [1, 1, 0, 1]);
+    let polled = followers.each_mut().map(|follower| follower.poll());
+    assert_eq!(polled, [Poll::Ready(true), Poll::Ready(true), Poll::Ready(false), Poll::Ready(true)]);
+}
+
 /// D-11: nothing was published.
 #[test]
 fn a_publish_that_is_refused_wakes_nobody() {
@@ -427,6 +440,19 @@ fn who_waits_need_not_park_again_until_somebody_is_called() {
         call(&seats);
         assert!(!seats.is_parked(reader.seat, &parked, &waker));
     }
+}
+
+/// A crowd is polled for its heartbeats: each would take two locks, to find what it knows.
+#[test]
+fn who_waits_and_is_polled_again_takes_no_lock() {
+    let log = Log::new();
+    let mut follower = Follower::of(&log);
+    let held = (log.shared.state.lock(), log.shared.seats.shards.each_ref().map(|shard| shard.room.lock()));
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(follower.poll()));
+    let polled = told.recv_timeout(std::time::Duration::from_secs(20));
+    drop(held);
+    assert_eq!(polled, Ok(Poll::Pending));
 }
 
 #[test]

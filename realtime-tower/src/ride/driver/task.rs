@@ -109,15 +109,9 @@ impl Driving {
         if let Some(since) = running.silent_since.take() {
             heartbeat.counts_from(since);
         }
-        let former = match &running.waker {
-            Some(known) if known.will_wake(cx.waker()) => None,
-            _ => running.waker.replace(cx.waker().clone()),
-        };
-        let Some(run) = running.run.clone() else {
-            drop(state);
-            drop(former);
-            return Turn::Served;
-        };
+        // The task is its own: each of its wakers wakes it.
+        running.waker.get_or_insert_with(|| cx.waker().clone());
+        let Some(run) = running.run.clone() else { return Turn::Served };
         let pass = Pass {
             run: &run,
             wire: &driver.wire,
@@ -136,7 +130,6 @@ impl Driving {
             running.run = None;
         }
         drop(state);
-        drop(former);
         woken.into_iter().for_each(Waker::wake);
         let counters = driver.mount.counters(driver.key.transport);
         add(&counters.deliveries, deliveries);
