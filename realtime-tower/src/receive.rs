@@ -102,7 +102,7 @@ where
         return Err(problem(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive"));
     };
     let bytes = collected?;
-    // One pass without building anything: nesting is bounded by the parser.
+    // One pass that builds nothing and does not recurse: how deep a handler reads is for its own parser to bound.
     match serde_json::from_slice::<&RawValue>(&bytes) {
         Ok(_) => Ok(Payload::Json(Bytes::copy_from_slice(bytes.trim_ascii()))),
         Err(_) => Err(problem(StatusCode::BAD_REQUEST, "the body is no JSON")),
