@@ -1,5 +1,7 @@
 //! What a poll of any kind answers with: one bounded page of a feed, and its JSON.
 
+mod marks;
+
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
@@ -16,10 +18,12 @@ use crate::body::Body;
 use crate::headers;
 use crate::mount::{Away, Permit};
 use crate::negotiate::{Accepted, Ask, Tags};
-use crate::signed::{CursorForm, CursorText};
+use crate::signed::CursorForm;
 use crate::stats::add;
 use crate::timer::{Deadline, within};
 use crate::{observe, reject};
+
+use self::marks::{Marks, Way};
 
 /// How much one answer of a poll carries at most.
 ///
@@ -318,8 +322,9 @@ impl Page {
             observe::gap(permit, gap);
         }
         let cursors = permit.cursors();
-        let next = cursors.text(self.next);
-        let etag = if self.gap.is_none() { self.etag(media, &next, cursors) } else { None };
+        let way = Way { media, from: self.from, next: self.next, closed: self.closed };
+        let Marks { etag, next } = Marks::of(way, cursors);
+        let etag = Some(etag).filter(|_| self.gap.is_none());
         let is_known = etag.as_ref().is_some_and(|etag| self.is_known(if_none_match, etag));
         let status = match self.has_news() {
             _ if self.events == 0 && is_known => StatusCode::NOT_MODIFIED,
@@ -336,8 +341,8 @@ impl Page {
             (StatusCode::OK, Media::NdJson) => heads.lines.clone(),
             _ => heads.bare.clone(),
         };
-        let next_value = HeaderValue::from_bytes(next.as_bytes()).ok();
-        put(&mut head, [(ETAG, etag), (headers::NEXT_OFFSET, next_value)]);
+        let body = (status == StatusCode::OK).then(|| self.body(media, next.as_bytes(), cursors));
+        put(&mut head, [(ETAG, etag), (headers::NEXT_OFFSET, Some(next))]);
         if !self.up_to_date {
             head.remove(headers::UP_TO_DATE);
         }
@@ -345,21 +350,11 @@ impl Page {
             head.insert(headers::CLOSED, headers::TRUE);
         }
         *response.headers_mut() = head;
-        if status == StatusCode::OK {
-            let body = self.body(media, &next, cursors);
+        if let Some(body) = body {
             add(&counters.bytes, body.len() as u64);
             *response.body_mut() = body.into();
         }
         response
-    }
-
-    /// Weak: over media type, from, next and closed, so that it changes when a stream closes with nothing new.
-    fn etag(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Option<HeaderValue> {
-        let from = if self.from == self.next { *next } else { cursors.text(self.from) };
-        let begin: &[u8] = if media == Media::Json { b"W/\"j-" } else { b"W/\"n-" };
-        let end: &[u8] = if self.closed { b"-1\"" } else { b"-0\"" };
-        let etag = [begin, from.as_bytes(), b"-", next.as_bytes(), end].concat();
-        HeaderValue::try_from(etag).ok()
     }
 
     /// Weak comparison with a list, or `*` (RFC 9110, sections 8.8.3.2 and 13.1.2). Who says `*` may never have seen
@@ -374,7 +369,7 @@ impl Page {
             || if_none_match.iter().any(|tag| if tag == b"*" { !self.closed } else { opaque(tag) == ours })
     }
 
-    fn body(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Bytes {
+    fn body(&self, media: Media, next: &[u8], cursors: &CursorForm) -> Bytes {
         match media {
             Media::Json => self.json(next, cursors),
             Media::NdJson => self.lines(cursors),
@@ -382,7 +377,7 @@ impl Page {
     }
 
     /// Written into one buffer that fits, for one with room to spare is shared by one more allocation.
-    fn json(&self, next: &CursorText, cursors: &CursorForm) -> Bytes {
+    fn json(&self, next: &[u8], cursors: &CursorForm) -> Bytes {
         let gap = self.gap.as_ref().map(|gap| envelope::gap_with(gap, |cursor| cursors.text(cursor)));
         let begin: [&[u8]; 4] = match &gap {
             Some(gap) => [b"{\"gap\":", gap.as_bytes(), b",", EVENTS],
@@ -390,7 +385,7 @@ impl Page {
         };
         let end: [&[u8]; 5] = [
             b"],\"next\":\"",
-            next.as_bytes(),
+            next,
             if self.up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
             if self.closed { b",\"closed\":true" } else { b",\"closed\":false" },
             b"}",
@@ -457,7 +452,7 @@ impl Page {
 }
 
 /// Values into their places, found in one walk; where there is none, its place goes.
-fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<HeaderValue>); N]) {
+pub(crate) fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<HeaderValue>); N]) {
     for (name, value) in values {
         match (value, head.iter_mut().find(|(place, _)| **place == name)) {
             (Some(value), Some((_, place))) => *place = value,
