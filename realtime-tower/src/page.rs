@@ -5,7 +5,7 @@ mod marks;
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use crate::mount::{Away, Permit};
 use crate::negotiate::{Accepted, Ask, Tags};
 use crate::signed::CursorForm;
 use crate::stats::add;
-use crate::timer::{Deadline, within};
+use crate::timer::Deadline;
 use crate::{observe, reject};
 
 use self::marks::{Marks, Way};
@@ -184,22 +184,30 @@ impl Page {
     /// Takes what is there, up to the tail or the page's bounds: a feed says `Live` before it waits for the first time.
     ///
     /// # Errors
-    /// The source failed before it gave anything, or took longer than `patience` (none).
-    pub(crate) async fn reach_the_tail<F: Feed>(
+    /// The source failed before it gave anything, or took longer than `patience` over one delivery (none).
+    pub(crate) fn reach_the_tail<F: Feed>(
         &mut self,
         feed: &mut Pin<Box<F>>,
         limits: PageLimits,
         patience: Duration,
-    ) -> Result<(), Option<SourceError>> {
-        while !self.up_to_date && !self.is_full {
-            let delivery = within(patience, poll_fn(|cx| feed.as_mut().poll_next(cx))).await;
-            match delivery {
-                Some(delivery) => self.take(delivery, limits).map_err(Some)?,
-                None if self.has_news() => break,
-                None => return Err(None),
+    ) -> impl Future<Output = Result<(), Option<SourceError>>> {
+        // No `async`: that has its arguments twice, and every request has this.
+        let mut deadline = None;
+        poll_fn(move |cx| {
+            while !self.up_to_date && !self.is_full {
+                match feed.as_mut().poll_next(cx) {
+                    Poll::Ready(delivery) => {
+                        deadline = None;
+                        self.take(delivery, limits).map_err(Some)?;
+                    }
+                    Poll::Pending => {
+                        ready!(deadline.get_or_insert_with(|| Deadline::after(patience)).poll_due(cx));
+                        return Poll::Ready(if self.has_news() { Ok(()) } else { Err(None) });
+                    }
+                }
             }
-        }
-        Ok(())
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Waits for what is worth an answer, until the time is over, the mount drains or the session ends.
