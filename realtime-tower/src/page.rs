@@ -4,7 +4,7 @@ mod marks;
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use crate::mount::{Away, Permit};
 use crate::negotiate::{Accepted, Ask, Tags};
 use crate::signed::CursorForm;
 use crate::stats::add;
-use crate::timer::Deadline;
+use crate::timer::{Deadline, pause};
 use crate::{observe, reject};
 
 use self::marks::{Marks, Way};
@@ -218,24 +218,22 @@ impl Page {
         permit: &mut Permit,
         wait: Duration,
     ) -> Result<(), Option<SourceError>> {
-        let mut deadline = Deadline::after(wait);
-        while !self.has_news() {
-            let delivery = poll_fn(|cx| {
+        let mut time = pin!(pause(wait));
+        poll_fn(|cx| {
+            while !self.has_news() {
                 // First: what comes with the end of the session comes too late.
                 if permit.poll_expired(cx) {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Ok(()));
                 }
                 match feed.as_mut().poll_next(cx) {
-                    Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
-                    Poll::Pending if permit.poll_told(cx).is_ready() => Poll::Ready(None),
-                    Poll::Pending => deadline.poll_due(cx).map(|()| None),
+                    Poll::Ready(delivery) => self.take(delivery, limits).map_err(Some)?,
+                    Poll::Pending if permit.poll_told(cx).is_ready() => return Poll::Ready(Ok(())),
+                    Poll::Pending => return time.as_mut().poll(cx).map(Ok),
                 }
-            })
-            .await;
-            let Some(delivery) = delivery else { return Ok(()) };
-            self.take(delivery, limits).map_err(Some)?;
-        }
-        self.look_for_the_end(feed, limits)
+            }
+            Poll::Ready(self.look_for_the_end(feed, limits))
+        })
+        .await
     }
 
     /// Takes what is there without waiting, the end too: it must not look like no news.
