@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use realtime_core::envelope::{self, Control, EndReason};
-use realtime_core::{Batch, Cursor, Delivery, Entry, Feed, Gap, Opened, SourceError};
+use realtime_core::{Batch, Cursor, Delivery, Entry, Feed, Format, Gap, Opened, SourceError};
 
 use crate::body::Body;
 use crate::headers;
@@ -382,43 +382,33 @@ impl Page {
         }
     }
 
-    /// Written into one buffer that fits, for one with room to spare is shared by one more allocation.
     fn json(&self, next: &[u8], cursors: &CursorForm) -> Bytes {
-        let gap = self.gap.as_ref().map(|gap| envelope::gap_with(gap, |cursor| cursors.text(cursor)));
-        let begin: [&[u8]; 4] = match &gap {
-            Some(gap) => [b"{\"gap\":", gap.as_bytes(), b",", EVENTS],
-            None => [b"{", b"", b"", EVENTS],
-        };
-        let end: [&[u8]; 5] = [
-            b"],\"next\":\"",
-            next,
-            if self.up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
-            if self.closed { b",\"closed\":true" } else { b",\"closed\":false" },
-            b"}",
-        ];
-        if let Some(message) = self.only().filter(|_| cursors.is_plain()) {
-            let message = message.encoded(envelope::FORMAT, envelope::event);
-            let [open, gap, comma, events] = begin;
-            let [close, next, up_to_date, closed, brace] = end;
-            return [open, gap, comma, events, &message, close, next, up_to_date, closed, brace]
-                .concat()
-                .into();
+        if let Some(entry) = self.newest_alone().filter(|_| cursors.is_plain()) {
+            return entry.encoded(NEWEST, newest);
         }
         let mut out = Vec::with_capacity(self.room());
-        begin.iter().for_each(|piece| out.extend_from_slice(piece));
+        out.push(b'{');
+        if let Some(gap) = &self.gap {
+            out.extend_from_slice(b"\"gap\":");
+            out.extend_from_slice(envelope::gap_with(gap, |cursor| cursors.text(cursor)).as_bytes());
+            out.push(b',');
+        }
+        out.extend_from_slice(EVENTS);
         let mut separator: &[u8] = b"";
         for (cursor, message) in self.messages() {
             out.extend_from_slice(separator);
             write_message(&mut out, cursor, &message, cursors);
             separator = b",";
         }
-        end.iter().for_each(|piece| out.extend_from_slice(piece));
+        end(next, self.up_to_date, self.closed).iter().for_each(|piece| out.extend_from_slice(piece));
         out.into()
     }
 
-    /// The event of a page that has no other.
-    fn only(&self) -> Option<&Entry> {
-        self.first.as_ref().filter(|_| self.events == 1)?.iter().next()
+    /// The event of a page that has no other, and says nothing else: the page is the same for all who get it.
+    fn newest_alone(&self) -> Option<&Entry> {
+        let is_plain = self.events == 1 && self.gap.is_none() && self.up_to_date && !self.closed;
+        let entry = self.first.as_ref().filter(|_| is_plain)?.iter().next()?;
+        (entry.cursor() == self.next).then_some(entry)
     }
 
     /// Bytes that a page of several takes, or a little more.
@@ -468,6 +458,26 @@ pub(crate) fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Op
 }
 
 const EVENTS: &[u8] = b"\"events\":[";
+
+/// What stands behind the events of a page.
+fn end(next: &[u8], up_to_date: bool, closed: bool) -> [&[u8]; 5] {
+    [
+        b"],\"next\":\"",
+        next,
+        if up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
+        if closed { b",\"closed\":true" } else { b",\"closed\":false" },
+        b"}",
+    ]
+}
+
+/// The page of the newest event and no other: what all get who waited for it, so that it is kept with the event.
+const NEWEST: Format = Format::new("realtime-tower/page");
+
+fn newest(entry: &Entry) -> Bytes {
+    let place = CursorForm::default().text(entry.cursor());
+    let [close, next, up_to_date, closed, brace] = end(place.as_bytes(), true, false);
+    [b"{", EVENTS, &envelope::event(entry), close, next, up_to_date, closed, brace].concat().into()
+}
 
 /// A message as it is shared, or with the id that is this reader's.
 fn write_message(out: &mut Vec<u8>, cursor: Cursor, message: &[u8], cursors: &CursorForm) {

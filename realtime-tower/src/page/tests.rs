@@ -117,6 +117,25 @@ async fn a_page_of_one_event_is_written_like_any_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waited_for_the_same_event_gets_the_same_bytes_and_who_reads_on_another_way_does_not() {
+    let newest = batch(5..=5, true);
+    let page = |opened: &Opened, next| {
+        let mut page = Page::new(opened);
+        page.add(newest.clone(), PageLimits::default());
+        page.next = at(next);
+        page
+    };
+    let next_of = |page: &Page| json(page)["next"].as_str().unwrap().to_owned();
+    let body = |page: &Page| page.body(Media::Json, page.next.to_string().as_bytes(), &CursorForm::default());
+    let [one, other] = [0, 3].map(|from| body(&page(&Opened::new(at(from)), 5)));
+    assert_eq!((one.as_ptr(), one.len()), (other.as_ptr(), other.len()));
+    // Events behind it were not for this reader.
+    assert_eq!(next_of(&page(&opened(), 7)), at(7).to_string());
+    assert_eq!(next_of(&page(&opened(), 5)), at(5).to_string());
+    assert!(json(&page(&opened().with_gap(gap(0, 4)), 5))["gap"].is_object());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_page_ends_where_its_events_do() {
     // Below, at and above the limit of three.
     for (count, on_page, is_cut) in [(2, 2, false), (3, 3, false), (4, 3, true)] {
