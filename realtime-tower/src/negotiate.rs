@@ -3,9 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::header::{ACCEPT, IF_NONE_MATCH, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, Method, Version};
+use http::{HeaderMap, HeaderValue, Method, Version};
 use hyper::ext::Protocol;
 use mediatype::{MediaTypeList, ReadParams};
 
@@ -38,15 +37,16 @@ impl Ask {
     /// Reads a request. Nothing here is refused: what is malformed is kept as such.
     pub(crate) fn new(parts: &Parts) -> Self {
         let query = Query::new(parts.uri.query().unwrap_or_default());
+        let fields = Fields::new(&parts.headers);
         Self {
             method: parts.method.clone(),
             version: parts.version,
-            accept: Accept::new(&parts.headers),
+            accept: Accept::new(&fields.accept),
             live: query.live,
-            wait: wait(&parts.headers),
-            if_none_match: Tags::new(&parts.headers),
-            start: resume::came(&parts.headers, &query.offsets),
-            upgrade: is_upgrade(parts).then(|| Box::new(parts.headers.clone())),
+            wait: wait(&fields.prefer),
+            if_none_match: Tags::new(&fields.if_none_match),
+            start: resume::came(fields.last_event_id.iter(), &query.offsets),
+            upgrade: is_upgrade(parts, &fields).then(|| Box::new(parts.headers.clone())),
             protocol: parts.extensions.get::<Protocol>().cloned(),
         }
     }
@@ -62,12 +62,57 @@ impl fmt::Debug for Ask {
     }
 }
 
-/// An upgrade that HTTP/1.1 knows of (over 1.0 the header is ignored, RFC 9110 section 7.8), or an extended CONNECT.
-fn is_upgrade(parts: &Parts) -> bool {
-    match parts.version {
-        Version::HTTP_11 => {
-            parts.headers.contains_key(UPGRADE) || parts.headers.contains_key(http::header::SEC_WEBSOCKET_KEY)
+/// What of the headers concerns us. They are walked once: a look-up costs as much for each name, be it there or not.
+#[derive(Default)]
+struct Fields<'a> {
+    accept: Lines<'a>,
+    prefer: Lines<'a>,
+    if_none_match: Lines<'a>,
+    last_event_id: Lines<'a>,
+    has_upgrade: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn new(headers: &'a HeaderMap) -> Self {
+        let mut this = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "accept" => this.accept.push(value),
+                "prefer" => this.prefer.push(value),
+                "if-none-match" => this.if_none_match.push(value),
+                "last-event-id" => this.last_event_id.push(value),
+                "upgrade" | "sec-websocket-key" => this.has_upgrade = true,
+                _ => {}
+            }
         }
+        this
+    }
+}
+
+/// The lines of one header: mostly one, which takes no allocation.
+#[derive(Default)]
+struct Lines<'a> {
+    first: Option<&'a HeaderValue>,
+    rest: Vec<&'a HeaderValue>,
+}
+
+impl<'a> Lines<'a> {
+    fn push(&mut self, line: &'a HeaderValue) {
+        match self.first {
+            None => self.first = Some(line),
+            Some(_) => self.rest.push(line),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &'a HeaderValue> {
+        self.first.into_iter().chain(self.rest.iter().copied())
+    }
+}
+
+/// An upgrade that HTTP/1.1 knows of (over 1.0 the header is ignored, RFC 9110 section 7.8), or an extended CONNECT.
+fn is_upgrade(parts: &Parts, fields: &Fields<'_>) -> bool {
+    match parts.version {
+        Version::HTTP_11 => fields.has_upgrade,
         Version::HTTP_2 => parts.method == Method::CONNECT,
         _ => false,
     }
@@ -84,16 +129,18 @@ pub struct Tags {
 }
 
 impl Tags {
-    fn new(headers: &HeaderMap) -> Self {
-        let mut lines = headers.get_all(IF_NONE_MATCH).iter();
-        let Some(line) = lines.next() else { return Self::default() };
+    fn new(lines: &Lines<'_>) -> Self {
+        let Some(line) = lines.first else { return Self::default() };
         let mut all = line.as_bytes().to_vec();
-        for line in lines.take(TAGS_MAX) {
+        for line in lines.rest.iter().take(TAGS_MAX) {
             all.push(b',');
             all.extend_from_slice(line.as_bytes());
         }
         let mut commas = all.iter().enumerate().filter(|(_, byte)| **byte == b',');
-        if let Some((end, _)) = commas.nth(TAGS_MAX - 1) {
+        // Mostly there is none, and a look at many bytes at a time tells.
+        if all.contains(&b',')
+            && let Some((end, _)) = commas.nth(TAGS_MAX - 1)
+        {
             all.truncate(end);
         }
         Self { lines: all.into() }
@@ -137,14 +184,13 @@ impl Query {
 }
 
 /// `Prefer: wait=N`: of two the first counts, what is no number is ignored (RFC 7240, section 2).
-fn wait(headers: &HeaderMap) -> Option<Duration> {
-    const PREFER: HeaderName = HeaderName::from_static("prefer");
+fn wait(lines: &Lines<'_>) -> Option<Duration> {
     // As most write it.
-    let usual = headers.get(PREFER)?.as_bytes().strip_prefix(b"wait=");
+    let usual = lines.first?.as_bytes().strip_prefix(b"wait=");
     if let Some(wait) = usual.and_then(seconds) {
         return Some(wait);
     }
-    let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
+    let lines = lines.iter().filter_map(|line| line.to_str().ok());
     let preferences = lines.flat_map(|line| elements(line, ','));
     let (_, value) = preferences
         .filter_map(|preference| elements(preference, ';').next()?.split_once('='))
@@ -223,17 +269,15 @@ const RANGES_MAX: usize = 32;
 const PARAMS_MAX: usize = 4;
 
 impl Accept {
-    fn new(headers: &HeaderMap) -> Self {
-        let mut lines = headers.get_all(ACCEPT).iter();
-        let (first, second) = (lines.next(), lines.next());
-        let Some(first) = first else { return Self::default() };
-        if second.is_none()
+    fn new(lines: &Lines<'_>) -> Self {
+        let Some(first) = lines.first else { return Self::default() };
+        if lines.rest.is_empty()
             && let Some((_, ty, subtype)) = USUAL.iter().find(|(whole, ..)| first.as_bytes() == *whole)
         {
             return Self(Ranges::Usual(ty, subtype));
         }
         let mut ranges = Vec::new();
-        for line in std::iter::once(first).chain(second).chain(lines).filter_map(|line| line.to_str().ok()) {
+        for line in lines.iter().filter_map(|line| line.to_str().ok()) {
             // A list parser knows no `*`; each range is read for itself.
             for range in MediaTypeList::new(line).take(RANGES_MAX) {
                 let Ok(range) = range else { continue };
@@ -270,19 +314,24 @@ impl Accept {
     }
 
     /// How a media type is accepted; not at all, or with weight 0, is none.
+    // Inline, for types are written out where they are asked for: a few bytes are compared instead of texts.
+    #[inline]
     pub fn of(&self, ty: &str, subtype: &str) -> Option<Accepted> {
-        let ranges = match self.0 {
-            Ranges::Absent | Ranges::Usual("*", "*") => return Some(Accepted::Any(1000)),
-            Ranges::Usual(of, kind) => return (kind == subtype && of == ty).then_some(Accepted::Named(1000)),
-            Ranges::Listed(ref ranges) => ranges,
-        };
-        let named = ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == subtype);
-        let family = || ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == "*");
-        let any = || ranges.iter().find(|range| &*range.ty == "*" && &*range.subtype == "*");
-        match named.or_else(family) {
-            Some(range) => (range.q > 0).then_some(Accepted::Named(range.q)),
-            None => any().filter(|range| range.q > 0).map(|range| Accepted::Any(range.q)),
+        match &self.0 {
+            Ranges::Absent | Ranges::Usual("*", "*") => Some(Accepted::Any(1000)),
+            Ranges::Usual(of, kind) => (*kind == subtype && *of == ty).then_some(Accepted::Named(1000)),
+            Ranges::Listed(ranges) => most_specific(ranges, ty, subtype),
         }
+    }
+}
+
+fn most_specific(ranges: &[Range], ty: &str, subtype: &str) -> Option<Accepted> {
+    let named = ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == subtype);
+    let family = || ranges.iter().find(|range| &*range.ty == ty && &*range.subtype == "*");
+    let any = || ranges.iter().find(|range| &*range.ty == "*" && &*range.subtype == "*");
+    match named.or_else(family) {
+        Some(range) => (range.q > 0).then_some(Accepted::Named(range.q)),
+        None => any().filter(|range| range.q > 0).map(|range| Accepted::Any(range.q)),
     }
 }
 
@@ -320,14 +369,14 @@ impl Asked {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
+    use http::header::{ACCEPT, IF_NONE_MATCH};
 
     use super::*;
 
     fn accept(line: &str) -> Accept {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_str(line).unwrap());
-        Accept::new(&headers)
+        Accept::new(&Fields::new(&headers).accept)
     }
 
     #[test]
@@ -348,7 +397,7 @@ mod tests {
             assert_eq!(accept.of("text", "event-stream"), sse, "{line}");
             assert_eq!(accept.of("application", "json"), json, "{line}");
         }
-        assert_eq!(Accept::new(&HeaderMap::new()).of("a", "b"), Some(Any(1000)));
+        assert_eq!(Accept::new(&Lines::default()).of("a", "b"), Some(Any(1000)));
     }
 
     #[test]
@@ -368,13 +417,14 @@ mod tests {
 
     #[test]
     fn so_many_tags_are_looked_at_over_all_lines() {
+        let tags = |headers: &HeaderMap| Tags::new(&Fields::new(headers).if_none_match);
         let mut headers = HeaderMap::new();
-        assert_eq!(Tags::new(&headers).iter().filter(|tag| !tag.is_empty()).count(), 0);
+        assert_eq!(tags(&headers).iter().filter(|tag| !tag.is_empty()).count(), 0);
         headers.append(IF_NONE_MATCH, HeaderValue::from_static(" \"a\" ,W/\"b\""));
         headers.append(IF_NONE_MATCH, HeaderValue::from_static("*"));
-        assert_eq!(Tags::new(&headers).iter().collect::<Vec<_>>(), [&b"\"a\""[..], b"W/\"b\"", b"*"]);
+        assert_eq!(tags(&headers).iter().collect::<Vec<_>>(), [&b"\"a\""[..], b"W/\"b\"", b"*"]);
         for n in 3..TAGS_MAX + 5 {
-            let tags = Tags::new(&headers);
+            let tags = tags(&headers);
             assert_eq!(
                 (tags.iter().count(), tags.lines.len() < 90),
                 (n.min(TAGS_MAX), true),
@@ -424,7 +474,7 @@ mod tests {
             for line in lines {
                 headers.append("prefer", HeaderValue::from_str(line).unwrap());
             }
-            assert_eq!(wait(&headers), seconds.map(Duration::from_secs), "{lines:?}");
+            assert_eq!(wait(&Fields::new(&headers).prefer), seconds.map(Duration::from_secs), "{lines:?}");
         }
     }
 }

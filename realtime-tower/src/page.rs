@@ -1,28 +1,31 @@
 //! What a poll of any kind answers with: one bounded page of a feed, and its JSON.
 
+mod marks;
 mod pieces;
 
 use std::future::poll_fn;
 use std::num::NonZeroUsize;
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use realtime_core::envelope::{self, Control, EndReason};
-use realtime_core::{Batch, Cursor, Delivery, Entry, Feed, Gap, Opened, SourceError};
+use realtime_core::{Batch, Cursor, Delivery, Entry, Feed, Format, Gap, Opened, SourceError};
 
 use crate::body::Body;
 use crate::headers;
 use crate::mount::{Away, Permit};
 use crate::negotiate::{Accepted, Ask, Tags};
-use crate::signed::{CursorForm, CursorText};
+use crate::signed::CursorForm;
 use crate::stats::add;
-use crate::timer::{Deadline, within};
+use crate::timer::{Deadline, pause};
 use crate::{observe, reject};
-use pieces::{PIECE_BYTES, Pieces};
+
+use self::marks::{Marks, Way};
+use self::pieces::{PIECE_BYTES, Pieces};
 
 /// How much one answer of a poll carries at most.
 ///
@@ -191,22 +194,30 @@ impl Page {
     /// Takes what is there, up to the tail or the page's bounds: a feed says `Live` before it waits for the first time.
     ///
     /// # Errors
-    /// The source failed before it gave anything, or took longer than `patience` (none).
-    pub(crate) async fn reach_the_tail<F: Feed>(
+    /// The source failed before it gave anything, or took longer than `patience` over one delivery (none).
+    pub(crate) fn reach_the_tail<F: Feed>(
         &mut self,
         feed: &mut Pin<Box<F>>,
         limits: PageLimits,
         patience: Duration,
-    ) -> Result<(), Option<SourceError>> {
-        while !self.up_to_date && !self.is_full {
-            let delivery = within(patience, poll_fn(|cx| feed.as_mut().poll_next(cx))).await;
-            match delivery {
-                Some(delivery) => self.take(delivery, limits).map_err(Some)?,
-                None if self.has_news() => break,
-                None => return Err(None),
+    ) -> impl Future<Output = Result<(), Option<SourceError>>> {
+        // No `async`: that has its arguments twice, and every request has this.
+        let mut deadline = None;
+        poll_fn(move |cx| {
+            while !self.up_to_date && !self.is_full {
+                match feed.as_mut().poll_next(cx) {
+                    Poll::Ready(delivery) => {
+                        deadline = None;
+                        self.take(delivery, limits).map_err(Some)?;
+                    }
+                    Poll::Pending => {
+                        ready!(deadline.get_or_insert_with(|| Deadline::after(patience)).poll_due(cx));
+                        return Poll::Ready(if self.has_news() { Ok(()) } else { Err(None) });
+                    }
+                }
             }
-        }
-        Ok(())
+            Poll::Ready(Ok(()))
+        })
     }
 
     /// Waits for what is worth an answer, until the time is over, the mount drains or the session ends.
@@ -217,24 +228,22 @@ impl Page {
         permit: &mut Permit,
         wait: Duration,
     ) -> Result<(), Option<SourceError>> {
-        let mut deadline = Deadline::after(wait);
-        while !self.has_news() {
-            let delivery = poll_fn(|cx| {
+        let mut time = pin!(pause(wait));
+        poll_fn(|cx| {
+            while !self.has_news() {
                 // First: what comes with the end of the session comes too late.
                 if permit.poll_expired(cx) {
-                    return Poll::Ready(None);
+                    return Poll::Ready(Ok(()));
                 }
                 match feed.as_mut().poll_next(cx) {
-                    Poll::Ready(delivery) => Poll::Ready(Some(delivery)),
-                    Poll::Pending if permit.poll_told(cx).is_ready() => Poll::Ready(None),
-                    Poll::Pending => deadline.poll_due(cx).map(|()| None),
+                    Poll::Ready(delivery) => self.take(delivery, limits).map_err(Some)?,
+                    Poll::Pending if permit.poll_told(cx).is_ready() => return Poll::Ready(Ok(())),
+                    Poll::Pending => return time.as_mut().poll(cx).map(Ok),
                 }
-            })
-            .await;
-            let Some(delivery) = delivery else { return Ok(()) };
-            self.take(delivery, limits).map_err(Some)?;
-        }
-        self.look_for_the_end(feed, limits)
+            }
+            Poll::Ready(self.look_for_the_end(feed, limits))
+        })
+        .await
     }
 
     /// Takes what is there without waiting, the end too: it must not look like no news.
@@ -330,8 +339,9 @@ impl Page {
             observe::gap(permit, gap);
         }
         let cursors = permit.cursors();
-        let next = cursors.text(self.next);
-        let etag = if self.gap.is_none() { self.etag(media, &next, cursors) } else { None };
+        let way = Way { media, from: self.from, next: self.next, closed: self.closed };
+        let Marks { etag, next } = Marks::of(way, cursors);
+        let etag = Some(etag).filter(|_| self.gap.is_none());
         let is_known = etag.as_ref().is_some_and(|etag| self.is_known(if_none_match, etag));
         let status = match self.has_news() {
             _ if self.events == 0 && is_known => StatusCode::NOT_MODIFIED,
@@ -348,8 +358,8 @@ impl Page {
             (StatusCode::OK, Media::NdJson) => heads.lines.clone(),
             _ => heads.bare.clone(),
         };
-        let next_value = HeaderValue::from_bytes(next.as_bytes()).ok();
-        put(&mut head, [(ETAG, etag), (headers::NEXT_OFFSET, next_value)]);
+        let body = (status == StatusCode::OK).then(|| self.body(media, next.as_bytes(), cursors));
+        put(&mut head, [(ETAG, etag), (headers::NEXT_OFFSET, Some(next))]);
         if !self.up_to_date {
             head.remove(headers::UP_TO_DATE);
         }
@@ -357,21 +367,11 @@ impl Page {
             head.insert(headers::CLOSED, headers::TRUE);
         }
         *response.headers_mut() = head;
-        if status == StatusCode::OK {
-            let (body, bytes) = self.body(media, &next, cursors);
+        if let Some((body, bytes)) = body {
             add(&counters.bytes, bytes as u64);
             *response.body_mut() = body;
         }
         response
-    }
-
-    /// Weak: over media type, from, next and closed, so that it changes when a stream closes with nothing new.
-    fn etag(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Option<HeaderValue> {
-        let from = if self.from == self.next { *next } else { cursors.text(self.from) };
-        let begin: &[u8] = if media == Media::Json { b"W/\"j-" } else { b"W/\"n-" };
-        let end: &[u8] = if self.closed { b"-1\"" } else { b"-0\"" };
-        let etag = [begin, from.as_bytes(), b"-", next.as_bytes(), end].concat();
-        HeaderValue::try_from(etag).ok()
     }
 
     /// Weak comparison with a list, or `*` (RFC 9110, sections 8.8.3.2 and 13.1.2). Who says `*` may never have seen
@@ -387,7 +387,7 @@ impl Page {
     }
 
     /// The body, and its bytes. One that is large is made as it is taken.
-    fn body(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> (Body, usize) {
+    fn body(&self, media: Media, next: &[u8], cursors: &CursorForm) -> (Body, usize) {
         if self.room() > PIECE_BYTES {
             let (mut begin, mut end) = (Vec::new(), Vec::new());
             self.begin(media, cursors, &mut begin);
@@ -403,11 +403,10 @@ impl Page {
     }
 
     /// Written into one buffer that fits, for one with room to spare is shared by one more allocation.
-    fn whole(&self, media: Media, next: &CursorText, cursors: &CursorForm) -> Bytes {
-        if let Some(message) = self.only().filter(|_| media == Media::Json && cursors.is_plain()) {
-            let message = message.encoded(envelope::FORMAT, envelope::event);
-            let [close, next, up_to_date, closed, brace] = self.json_end(next);
-            return [b"{", EVENTS, &message, close, next, up_to_date, closed, brace].concat().into();
+    fn whole(&self, media: Media, next: &[u8], cursors: &CursorForm) -> Bytes {
+        let is_shared = media == Media::Json && cursors.is_plain();
+        if let Some(entry) = self.newest_alone().filter(|_| is_shared) {
+            return entry.encoded(NEWEST, newest);
         }
         let mut out = Vec::with_capacity(self.room());
         self.begin(media, cursors, &mut out);
@@ -423,9 +422,11 @@ impl Page {
         out.into()
     }
 
-    /// The event of a page that has no other, and no gap.
-    fn only(&self) -> Option<&Entry> {
-        self.first.as_ref().filter(|_| self.events == 1 && self.gap.is_none())?.iter().next()
+    /// The event of a page that has no other, and says nothing else: the page is the same for all who get it.
+    fn newest_alone(&self) -> Option<&Entry> {
+        let is_plain = self.events == 1 && self.gap.is_none() && self.up_to_date && !self.closed;
+        let entry = self.first.as_ref().filter(|_| is_plain)?.iter().next()?;
+        (entry.cursor() == self.next).then_some(entry)
     }
 
     /// Bytes that a page of several takes, or a little more.
@@ -452,9 +453,10 @@ impl Page {
 
     /// What stands behind them. The messages of `realtime.v1`, one a line, have a last one with the place: `$end` of a closed
     /// source, `$live` at the tail, `$ping` where the page was cut.
-    fn end(&self, media: Media, next: &CursorText, cursors: &CursorForm, out: &mut Vec<u8>) {
+    fn end(&self, media: Media, next: &[u8], cursors: &CursorForm, out: &mut Vec<u8>) {
         if media == Media::Json {
-            return self.json_end(next).iter().for_each(|piece| out.extend_from_slice(piece));
+            let end = end(next, self.up_to_date, self.closed);
+            return end.iter().for_each(|piece| out.extend_from_slice(piece));
         }
         if self.events > 0 {
             out.extend_from_slice(media.between());
@@ -467,23 +469,13 @@ impl Page {
         write_line(out, &last, cursors);
     }
 
-    fn json_end<'a>(&self, next: &'a CursorText) -> [&'a [u8]; 5] {
-        [
-            b"],\"next\":\"",
-            next.as_bytes(),
-            if self.up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
-            if self.closed { b",\"closed\":true" } else { b",\"closed\":false" },
-            b"}",
-        ]
-    }
-
     fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.first.iter().chain(&self.rest).flat_map(Batch::iter)
     }
 }
 
 /// Values into their places, found in one walk; where there is none, its place goes.
-fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<HeaderValue>); N]) {
+pub(crate) fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<HeaderValue>); N]) {
     for (name, value) in values {
         match (value, head.iter_mut().find(|(place, _)| **place == name)) {
             (Some(value), Some((_, place))) => *place = value,
@@ -493,6 +485,26 @@ fn put<const N: usize>(head: &mut HeaderMap, values: [(HeaderName, Option<Header
 }
 
 const EVENTS: &[u8] = b"\"events\":[";
+
+/// What stands behind the events of a page.
+fn end(next: &[u8], up_to_date: bool, closed: bool) -> [&[u8]; 5] {
+    [
+        b"],\"next\":\"",
+        next,
+        if up_to_date { b"\",\"upToDate\":true" } else { b"\",\"upToDate\":false" },
+        if closed { b",\"closed\":true" } else { b",\"closed\":false" },
+        b"}",
+    ]
+}
+
+/// The page of the newest event and no other: what all get who waited for it, so that it is kept with the event.
+const NEWEST: Format = Format::new("realtime-tower/page");
+
+fn newest(entry: &Entry) -> Bytes {
+    let place = CursorForm::default().text(entry.cursor());
+    let [close, next, up_to_date, closed, brace] = end(place.as_bytes(), true, false);
+    [b"{", EVENTS, &envelope::event(entry), close, next, up_to_date, closed, brace].concat().into()
+}
 
 fn write_line(out: &mut Vec<u8>, control: &Control, cursors: &CursorForm) {
     out.extend_from_slice(control.message_with(|cursor| cursors.text(cursor)).as_bytes());

@@ -1,6 +1,6 @@
 //! Where the cursor comes back in.
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderName, HeaderValue};
 use realtime_core::{Cursor, Start};
 
 use crate::signed::Tag;
@@ -20,10 +20,9 @@ pub enum Came {
     Malformed(&'static str),
 }
 
-/// The header wins over the query, and the loser is not looked at. `offsets` are the first two values of the query's
-/// `offset` and its aliases.
-pub(crate) fn came(headers: &HeaderMap, offsets: &[String]) -> Came {
-    let mut sent = headers.get_all(LAST_EVENT_ID).iter();
+/// The header wins over the query, and the loser is not looked at. `sent` are the lines of `Last-Event-ID`, `offsets` the
+/// first two values of the query's `offset` and its aliases.
+pub(crate) fn came<'a>(mut sent: impl Iterator<Item = &'a HeaderValue>, offsets: &[String]) -> Came {
     match (sent.next(), sent.next()) {
         (Some(_), Some(_)) => return Came::Malformed("Last-Event-ID may be sent once"),
         // A browser that has no place yet may send an empty one: it is as good as none.
@@ -92,7 +91,6 @@ const MALFORMED: Came = Came::Malformed(NO_CURSOR);
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
     use realtime_core::Cursor;
 
     use super::*;
@@ -118,21 +116,17 @@ mod tests {
             (&[], &[&text, &text], None),
         ];
         for (sent, offsets, expected) in cases {
-            let mut headers = HeaderMap::new();
-            for id in sent {
-                headers.append(LAST_EVENT_ID, HeaderValue::from_str(id).unwrap());
-            }
+            let sent: Vec<_> = sent.iter().map(|id| HeaderValue::from_str(id).unwrap()).collect();
             let offsets: Vec<_> = offsets.iter().map(|offset| offset.to_string()).collect();
-            let came = came(&headers, &offsets);
+            let came = came(sent.iter(), &offsets);
             match expected {
                 Some(expected) => assert_eq!(came, expected, "{sent:?} {offsets:?}"),
                 None => assert!(matches!(came, Came::Malformed(_)), "{sent:?} {offsets:?}"),
             }
         }
-        let mut headers = HeaderMap::new();
-        headers.insert(LAST_EVENT_ID, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
-        assert!(matches!(super::came(&headers, &[]), Came::Malformed(_)));
-        let none = super::came(&HeaderMap::new(), &[String::new()]);
+        let unprintable = HeaderValue::from_bytes(b"\xff\xfe").unwrap();
+        assert!(matches!(came([&unprintable].into_iter(), &[]), Came::Malformed(_)));
+        let none = came(std::iter::empty(), &[String::new()]);
         assert_eq!(
             none,
             Came::Malformed("offset takes a cursor, -1, now or last-N"),

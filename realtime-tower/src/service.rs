@@ -98,13 +98,14 @@ where
             Err(response) => return Answering::refused(response),
         };
         Answering::new(async move {
-            let (source, session) = match inner.make.make(parts).await {
-                Ok(made) => made.into_parts(),
+            let source = match inner.make.make(parts).await {
+                Ok(made) => {
+                    let (source, session) = made.into_parts();
+                    session.into_iter().for_each(|session| admitted.add_session(session));
+                    source
+                }
                 Err(response) => return Begun::Answered(response),
             };
-            if let Some(session) = session {
-                admitted.add_session(session);
-            }
             inner.endpoint.begin(admitted, body, source, inner.uplink.clone()).await
         })
     }

@@ -54,7 +54,7 @@ impl Look {
         let Self { page, permit, media, if_none_match, wait } = self;
         let mut response = page.answer(*media, if_none_match, &HEADS, permit);
         let head = response.headers_mut();
-        head.insert(APPLIED, applied(*wait));
+        page::put(head, [(APPLIED, Some(applied(*wait)))]);
         // Sent away in the middle of its wait: else it would be back before the others, and find nobody.
         if !page.has_news() && permit.is_told() && !permit.is_expired() {
             head.insert(header::RETRY_AFTER, reject::seconds(permit.retry()));

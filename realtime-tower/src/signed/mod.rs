@@ -22,5 +22,5 @@ mod tests;
 
 pub(crate) use claim::Claim;
 pub use claim::CursorScope;
-pub(crate) use form::{CursorForm, CursorText, TAG_BYTES, Tag};
+pub(crate) use form::{CursorForm, TAG_BYTES, Tag};
 pub use keys::{CURSOR_KEY_BYTES_MIN, CURSOR_KEYS_MAX, CursorKeys, CursorKeysError, CursorKeysErrorKind};

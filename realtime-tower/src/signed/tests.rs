@@ -34,7 +34,7 @@ fn signed(cursor: Cursor, keys: &CursorKeys, claim: &Claim) -> String {
 
 /// Where this text begins, for whoever sends it.
 fn begin(text: &str, keys: &CursorKeys, claim: &Claim) -> Option<Start> {
-    let came = resume::came(&http::HeaderMap::new(), &[text.to_owned()]);
+    let came = resume::came(std::iter::empty(), &[text.to_owned()]);
     let Begin { start, claimed, .. } = came.begin(Start::Live, Signing::On).ok()?;
     let claim = Claim { cursor: claimed, ..*claim };
     claim.form(keys).map(|_| start)
@@ -181,7 +181,7 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
     let config = crate::Config { cursor_keys: Some(secret.clone()), ..crate::Config::default() };
     let claim = who(Some("acme"), Some("ann"));
     let text = signed(Cursor::new(1, 2), &secret, &claim);
-    let came = resume::came(&http::HeaderMap::new(), std::slice::from_ref(&text));
+    let came = resume::came(std::iter::empty(), std::slice::from_ref(&text));
     let shown = format!("{config:?} {claim:?} {came:?} {:?}", claim.form(&secret));
     assert!(shown.contains("CursorKeys(1 of them)") && shown.contains("signed"), "{shown}");
     for hidden in ["correct", "horse", "acme", "ann\"", &text[text.len() - 22..]] {
@@ -193,7 +193,7 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
 fn a_mount_takes_the_form_it_gives_and_no_other() {
     let cursor = Cursor::new(1, 2);
     let text = signed(cursor, &keys(1), &who(None, None));
-    let came = |text: &str| resume::came(&http::HeaderMap::new(), &[text.to_owned()]);
+    let came = |text: &str| resume::came(std::iter::empty(), &[text.to_owned()]);
     let plain = came(&cursor.to_string());
     assert_eq!(plain.begin(Start::Live, Signing::On), Err(resume::NO_CURSOR));
     assert_eq!(came(&text).begin(Start::Live, Signing::Off), Err(resume::NO_CURSOR));
