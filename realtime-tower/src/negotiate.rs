@@ -437,7 +437,7 @@ mod tests {
 
     #[test]
     fn the_first_wait_counts_and_a_bad_one_does_not() {
-        let cases: [(&[&str], Option<u64>); 13] = [
+        let cases: [(&[&str], Option<u64>); 15] = [
             (&["wait=10"], Some(10)),
             (&["respond-async, wait=5; x=1"], Some(5)),
             (&["Wait = 7"], Some(7)),
@@ -451,6 +451,9 @@ mod tests {
             (&["foo=\"a, wait=3\", wait=0"], Some(0)),
             (&["foo=\"a; b\\\", wait=3\"; c, wait=4"], Some(4)),
             (&["foo=\"a, wait=3"], None),
+            // A backslash escapes within a string alone, and itself too.
+            (&["foo=\\\"a, wait=3"], None),
+            (&["foo=\"a\\\\\", wait=4"], Some(4)),
             (&["wait=8\""], None),
         ];
         for (lines, seconds) in cases {
