@@ -415,6 +415,40 @@ mod tests {
         }
     }
 
+    fn ask(version: Version, method: &str, headers: &[(&str, &str)]) -> Ask {
+        let request = http::Request::builder().version(version).method(method).uri("/?offset=secret");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        Ask::new(&request.body(()).unwrap().into_parts().0)
+    }
+
+    /// RFC 9110, section 7.8, and RFC 8441, section 4.
+    #[test]
+    fn an_upgrade_is_what_its_version_has_for_one() {
+        let (upgrade, key) = (("upgrade", "websocket"), ("sec-websocket-key", "x"));
+        for (version, method, headers, is) in [
+            (Version::HTTP_11, "GET", &[][..], false),
+            (Version::HTTP_11, "GET", &[upgrade], true),
+            (Version::HTTP_11, "GET", &[key], true),
+            (Version::HTTP_11, "CONNECT", &[], false),
+            (Version::HTTP_10, "GET", &[upgrade, key], false),
+            (Version::HTTP_2, "GET", &[upgrade, key], false),
+            (Version::HTTP_2, "CONNECT", &[], true),
+        ] {
+            let upgrade = ask(version, method, headers).upgrade;
+            assert_eq!(
+                upgrade.map(|kept| kept.len()),
+                is.then_some(headers.len()),
+                "{version:?} {method} {headers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_that_a_client_wrote_is_shown() {
+        let ask = ask(Version::HTTP_11, "GET", &[("upgrade", "secret"), ("if-none-match", "secret")]);
+        assert_eq!(format!("{ask:?}"), "Ask { method: GET, version: HTTP/1.1, .. }");
+    }
+
     #[test]
     fn so_many_tags_are_looked_at_over_all_lines() {
         let tags = |headers: &HeaderMap| Tags::new(&Fields::new(headers).if_none_match);
@@ -453,7 +487,7 @@ mod tests {
 
     #[test]
     fn the_first_wait_counts_and_a_bad_one_does_not() {
-        let cases: [(&[&str], Option<u64>); 13] = [
+        let cases: [(&[&str], Option<u64>); 15] = [
             (&["wait=10"], Some(10)),
             (&["respond-async, wait=5; x=1"], Some(5)),
             (&["Wait = 7"], Some(7)),
@@ -467,6 +501,9 @@ mod tests {
             (&["foo=\"a, wait=3\", wait=0"], Some(0)),
             (&["foo=\"a; b\\\", wait=3\"; c, wait=4"], Some(4)),
             (&["foo=\"a, wait=3"], None),
+            // A backslash escapes within a string alone, and itself too.
+            (&["foo=\\\"a, wait=3"], None),
+            (&["foo=\"a\\\\\", wait=4"], Some(4)),
             (&["wait=8\""], None),
         ];
         for (lines, seconds) in cases {

@@ -330,6 +330,47 @@ async fn the_status_says_what_the_client_does_not_have() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_head_says_the_form_the_place_and_what_is_known_of_the_tail() {
+    let (mount, permit) = permit(Config::default());
+    let heads = Heads::new(StatusCode::NO_CONTENT, "no-cache", None);
+    for (media, form) in [(Media::Json, "application/json"), (Media::NdJson, "application/x-ndjson")] {
+        for (up_to_date, closed) in [(false, false), (true, false), (true, true)] {
+            let mut page = filled(limits(1, 100), [events(1..=2)]).await;
+            (page.up_to_date, page.closed) = (up_to_date, closed);
+            let response = page.answer(media, &Tags::default(), &heads, &permit);
+            let said = |name| response.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(said(CONTENT_TYPE).as_deref(), Some(form));
+            assert_eq!(said(CACHE_CONTROL).as_deref(), Some("no-cache"));
+            assert_eq!(said(headers::NEXT_OFFSET), Some(at(1).to_string()));
+            assert_eq!(said(headers::UP_TO_DATE).as_deref(), up_to_date.then_some("true"));
+            assert_eq!(said(headers::CLOSED).as_deref(), closed.then_some("true"));
+        }
+    }
+    let empties = |mount: &crate::mount::Mount| mount.stats().of("test").unwrap().empties;
+    assert_eq!(empties(&mount), 0);
+    let (script, mut feed) = feed();
+    script.send(Ok(Delivery::Live(at(0)))).unwrap();
+    let mut empty = Page::new(&opened());
+    empty.fill(&mut feed, PageLimits::default(), PATIENCE).await.unwrap();
+    let response = empty.answer(Media::Json, &Tags::default(), &heads, &permit);
+    assert_eq!((response.status().as_u16(), response.headers().get(CONTENT_TYPE)), (204, None));
+    assert_eq!(empties(&mount), 1);
+}
+
+/// Else it is copied while it grows, or holds more than it says for as long as the client reads.
+#[tokio::test(start_paused = true)]
+async fn a_page_of_several_is_written_into_a_buffer_that_fits() {
+    for count in [2, 60] {
+        let page = filled(PageLimits::default(), [events(1..=count)]).await;
+        for media in [Media::Json, Media::NdJson] {
+            let cursors = CursorForm::default();
+            let len = page.body(media, &cursors.text(page.next), &cursors).len();
+            assert!((len..2 * len + 128).contains(&page.room()), "{} for {len}", page.room());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_etag_tells_media_from_next_and_closed_apart() {
     let pages = [
         filled(limits(1, 100), [events(1..=2)]).await,
