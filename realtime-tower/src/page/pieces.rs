@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use realtime_core::{Entry, envelope};
 
-use super::write_id;
+use super::text::write_id;
 use crate::signed::{CursorForm, TAG_BYTES};
 
 /// Bytes of a page that are made at once. A message that is larger goes by itself, and is shared.
