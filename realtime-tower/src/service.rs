@@ -101,7 +101,9 @@ where
             let source = match inner.make.make(parts).await {
                 Ok(made) => {
                     let (source, session) = made.into_parts();
-                    session.into_iter().for_each(|session| admitted.add_session(session));
+                    if let Some(session) = session {
+                        admitted.add_session(session);
+                    }
                     source
                 }
                 Err(response) => return Begun::Answered(response),
