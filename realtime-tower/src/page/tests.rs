@@ -410,7 +410,7 @@ fn a_poll_that_is_named_beats_a_stream_and_a_wait_or_no_wish_does_not() {
         let (_, accepted) = Media::accepted(&ask).unwrap();
         assert_eq!(rank(&ask, accepted), expected, "{headers:?}");
     }
-    assert!(RANK_LEAST < RANK_WAITING && RANK_WAITING < RANK_STREAM);
+    const { assert!(RANK_LEAST < RANK_WAITING && RANK_WAITING < RANK_STREAM) };
 }
 
 #[test]
