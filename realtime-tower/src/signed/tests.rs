@@ -183,7 +183,9 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
     let text = signed(Cursor::new(1, 2), &secret, &claim);
     let came = resume::came(&http::HeaderMap::new(), std::slice::from_ref(&text));
     let shown = format!("{config:?} {claim:?} {came:?} {:?}", claim.form(&secret));
-    assert!(shown.contains("CursorKeys(1 of them)") && shown.contains("signed"), "{shown}");
+    for told in ["CursorKeys(1 of them)", "signed", "CursorScope(..)"] {
+        assert!(shown.contains(told), "{told} in {shown}");
+    }
     for hidden in ["correct", "horse", "acme", "ann\"", &text[text.len() - 22..]] {
         assert!(!shown.contains(hidden), "{hidden} in {shown}");
     }
