@@ -183,6 +183,13 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
     assert_eq!(kind(of(CURSOR_KEYS_MAX - 1)), None);
     assert_eq!(kind(of(CURSOR_KEYS_MAX)), None);
     assert_eq!(kind(of(CURSOR_KEYS_MAX + 1)), Some(CursorKeysErrorKind::TooMany));
+    for (kind, bound) in [
+        (CursorKeysErrorKind::TooShort, "at least 32 bytes"),
+        (CursorKeysErrorKind::TooMany, "at most 8 cursor keys"),
+    ] {
+        let said = CursorKeysError::from(kind).to_string();
+        assert!(said.contains(bound), "{said}");
+    }
 
     let secret = CursorKeys::new("correct horse battery staple, 32 bytes").unwrap();
     let config = crate::Config { cursor_keys: Some(secret.clone()), ..crate::Config::default() };
