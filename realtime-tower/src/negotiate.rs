@@ -387,6 +387,7 @@ mod tests {
             ("*/*", Some(Any(1000)), Some(Any(1000))),
             ("text/*;q=0.5, */*;q=0.1", Some(Named(500)), Some(Any(100))),
             ("text/event-stream;q=0, */*", None, Some(Any(1000))),
+            ("text/event-stream, */*;q=0", Some(Named(1000)), None),
             ("TEXT/Event-Stream; Q=0.25", Some(Named(250)), None),
             ("application/json;q=1.5, text/event-stream;q=x", None, None),
             ("rubbish, application/json", None, Some(Named(1000))),

@@ -319,6 +319,20 @@ mod tests {
         assert_eq!(told, [Some(Leave::Expired), None, Some(Leave::Expired)]);
     }
 
+    #[tokio::test]
+    async fn a_session_shows_whether_it_is_over_and_nothing_else() {
+        let (session, revoke) = Session::revocable();
+        let term = Session::expires_in(MINUTE).begin(&Arc::default());
+        let guarded = session.clone().guard(realtime_core::Log::new());
+        for is_over in [false, true] {
+            assert_eq!(format!("{session:?}"), format!("Session {{ is_over: {is_over}, .. }}"));
+            assert_eq!(format!("{guarded:?}"), format!("Guarded {{ session: {session:?}, .. }}"));
+            assert_eq!(format!("{revoke:?}"), format!("Revoke {{ is_over: {is_over} }}"));
+            assert_eq!(format!("{term:?}"), "Term { is_past: false, .. }");
+            revoke.revoke();
+        }
+    }
+
     #[test]
     fn an_end_is_stronger_than_a_drain_whichever_came_first() {
         for words in [[Leave::Drain, Leave::Expired], [Leave::Expired, Leave::Drain]] {

@@ -103,6 +103,13 @@ fn a_token_with_any_byte_changed_cut_off_or_added_is_refused() {
     }
 }
 
+/// One is made for every event of every reader, on the stack.
+#[test]
+fn a_text_has_room_for_the_longest_cursor_and_its_tag_and_no_more() {
+    let longest = signed(Cursor::new(u64::MAX, u128::MAX), &keys(1), &who(None, None));
+    assert_eq!(size_of::<CursorText>(), longest.len() + 2 * size_of::<usize>());
+}
+
 #[test]
 fn the_bits_that_a_tag_does_not_use_are_zero() {
     let (keys, claim, cursor) = (keys(1), who(None, None), Cursor::new(1, 2));
@@ -176,6 +183,13 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
     assert_eq!(kind(of(CURSOR_KEYS_MAX - 1)), None);
     assert_eq!(kind(of(CURSOR_KEYS_MAX)), None);
     assert_eq!(kind(of(CURSOR_KEYS_MAX + 1)), Some(CursorKeysErrorKind::TooMany));
+    for (kind, bound) in [
+        (CursorKeysErrorKind::TooShort, "at least 32 bytes"),
+        (CursorKeysErrorKind::TooMany, "at most 8 cursor keys"),
+    ] {
+        let said = CursorKeysError::from(kind).to_string();
+        assert!(said.contains(bound), "{said}");
+    }
 
     let secret = CursorKeys::new("correct horse battery staple, 32 bytes").unwrap();
     let config = crate::Config { cursor_keys: Some(secret.clone()), ..crate::Config::default() };
@@ -183,7 +197,9 @@ fn keys_are_bounded_below_and_in_number_and_never_shown() {
     let text = signed(Cursor::new(1, 2), &secret, &claim);
     let came = resume::came(std::iter::empty(), std::slice::from_ref(&text));
     let shown = format!("{config:?} {claim:?} {came:?} {:?}", claim.form(&secret));
-    assert!(shown.contains("CursorKeys(1 of them)") && shown.contains("signed"), "{shown}");
+    for told in ["CursorKeys(1 of them)", "signed", "CursorScope(..)", "Tag(..)"] {
+        assert!(shown.contains(told), "{told} in {shown}");
+    }
     for hidden in ["correct", "horse", "acme", "ann\"", &text[text.len() - 22..]] {
         assert!(!shown.contains(hidden), "{hidden} in {shown}");
     }
