@@ -107,7 +107,7 @@ fn a_token_with_any_byte_changed_cut_off_or_added_is_refused() {
 #[test]
 fn a_text_has_room_for_the_longest_cursor_and_its_tag_and_no_more() {
     let longest = signed(Cursor::new(u64::MAX, u128::MAX), &keys(1), &who(None, None));
-    assert_eq!(size_of::<CursorText>(), longest.len() + 2 * size_of::<usize>());
+    assert_eq!(size_of::<super::form::CursorText>(), longest.len() + 2 * size_of::<usize>());
 }
 
 #[test]
