@@ -11,9 +11,9 @@ use std::vec;
 
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
-use realtime_core::{Entry, envelope};
+use realtime_core::Entry;
 
-use super::text::write_id;
+use super::text::{message, write_id};
 use crate::signed::{CursorForm, TAG_BYTES};
 
 /// Bytes of a page that are made at once. A message that is larger goes by itself, and is shared.
@@ -78,10 +78,6 @@ impl Pieces {
         out.append(&mut self.end);
         out.into()
     }
-}
-
-fn message(entry: &Entry) -> Bytes {
-    entry.encoded(envelope::FORMAT, envelope::event)
 }
 
 impl http_body::Body for Pieces {

@@ -37,8 +37,7 @@ impl Page {
         let mut comma: &[u8] = b"";
         for entry in self.entries() {
             out.extend_from_slice(comma);
-            let message = entry.encoded(envelope::FORMAT, envelope::event);
-            let rest = write_id(&mut out, entry.cursor(), message, cursors);
+            let rest = write_id(&mut out, entry.cursor(), message(entry), cursors);
             out.extend_from_slice(&rest);
             comma = media.between();
         }
@@ -123,6 +122,11 @@ fn newest(entry: &Entry) -> Bytes {
 fn write_line(out: &mut Vec<u8>, control: &Control, cursors: &CursorForm) {
     out.extend_from_slice(control.message_with(|cursor| cursors.text(cursor)).as_bytes());
     out.push(b'\n');
+}
+
+/// An event as everybody shares it.
+pub(super) fn message(entry: &Entry) -> Bytes {
+    entry.encoded(envelope::FORMAT, envelope::event)
 }
 
 /// What follows is a message as it is shared, or what of it is behind the id that is this reader's and has been written.
